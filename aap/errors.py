@@ -1,0 +1,75 @@
+"""Errors with a meaning, raised anywhere and turned into an exit in one place.
+
+The programs (`aap`, the API, the worker) catch `AapError` at their outermost
+frame; nothing below them prints or exits.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of every aap program, as `aap(1)` documents them."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_RUNNING = 3
+    NO_PERMISSION = 4
+    NOT_FOUND = 5
+    TIMED_OUT = 6
+    FINDINGS = 7
+    TRY_AGAIN = 75
+    BAD_CONFIG = 78
+    INTERRUPTED = 130
+
+
+class AapError(Exception):
+    """Something a person can understand and mend.
+
+    `str(error)` says what is wrong in one line; `hint`, where there is one,
+    is the command or the step that mends it; `code` is the exit code.
+    """
+
+    code = Exit.FAILED
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(AapError):
+    """The command line asks for something that makes no sense."""
+
+    code = Exit.USAGE
+
+
+class NotRunningError(AapError):
+    """aap, or the systemd it needs, is not there."""
+
+    code = Exit.NOT_RUNNING
+
+
+class PermissionDeniedError(AapError):
+    """The operating system refused."""
+
+    code = Exit.NO_PERMISSION
+
+
+class NotFoundError(AapError):
+    """No such message, workspace, key or file."""
+
+    code = Exit.NOT_FOUND
+
+
+class TryAgainError(AapError):
+    """A passing fault: full disk, full inbox, a lock that is held."""
+
+    code = Exit.TRY_AGAIN
+
+
+class ConfigError(AapError):
+    """A configuration that cannot be used as it stands."""
+
+    code = Exit.BAD_CONFIG

@@ -1,0 +1,109 @@
+"""Durable file operations: what returned from here is on the disk.
+
+Every state change of aap is one of these calls. A name is durable only when
+its folder has been fsynced too (ext4, xfs and btrfs all lose names otherwise),
+and an fsync that failed is never retried on the same descriptor: the kernel
+reports a write-back error once and drops the pages.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_folder(folder: Path) -> None:
+    """Create `folder` (mode 0700) and its parents where missing; the new names are durable."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=FOLDER_MODE)
+        fsync_folder(folder.parent)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """write(2) until nothing is left: a short write is no error (disk nearly full, signal)."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+@contextmanager
+def new_file(path: Path, mode: int = FILE_MODE) -> Iterator[int]:
+    """Open `path`, which must not exist, for writing; remove it again if the block fails.
+
+    The content is fsynced when the block ends; the name is not.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    try:
+        try:
+            yield fd
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except BaseException:
+        with suppress(OSError):
+            path.unlink()
+        raise
+
+
+def write_atomic(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
+    """Replace `path` by `data`: readers, and a crash, see the old content or the new."""
+    hidden = path.with_name(f".{path.name}.{os.getpid()}.new")
+    with suppress(FileNotFoundError):  # left by a killed process that had this pid
+        hidden.unlink()
+    with new_file(hidden, mode) as fd:
+        write_all(fd, data)
+    try:
+        hidden.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            hidden.unlink()
+        raise
+    fsync_folder(path.parent)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append `line` and a newline; both are on the disk afterwards.
+
+    A line torn by an earlier crash is ended first, so that it spoils only itself.
+    """
+    fd = os.open(
+        path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE
+    )
+    try:
+        size = os.fstat(fd).st_size
+        torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+        write_all(fd, (b"\n" if torn else b"") + line.encode("utf-8", "replace") + b"\n")
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    if size == 0:
+        fsync_folder(path.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """rename(2) from one folder to another, durable in both.
+
+    The target folder first: a crash in between may show the file in both
+    (which recovery mends), never in neither.
+    """
+    source.rename(target)
+    fsync_folder(target.parent)
+    if source.parent != target.parent:
+        fsync_folder(source.parent)

@@ -1,0 +1,142 @@
+"""What a message is: its id, the name of its file, whose it is, what it says.
+
+File names carry all state that a rename can change (see `aap-spool(5)`):
+
+    1jb3k5m9q2xw7c4e8r0t.json      waiting, never tried
+    1jb3k5m9q2xw7c4e8r0t+2.json    two attempts failed
+    1jb3k5m9q2xw7c4e8r0t.photo.d   put aside: what was `photo.d` in inbox/ is no message
+
+An id is 20 characters of Crockford's base 32: 11 for the microsecond of arrival,
+2 of chance, 7 of a fingerprint by which a client's retry is found again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from enum import Enum
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+TIME_CHARS, CHANCE_CHARS, PRINT_CHARS = 11, 2, 7
+ID_CHARS = TIME_CHARS + CHANCE_CHARS + PRINT_CHARS
+
+_NAME = re.compile(rf"([{ALPHABET}]{{{ID_CHARS}}})(?:\+(\d{{1,6}}))?\.(.+)", re.DOTALL)
+
+
+class State(str, Enum):
+    """The folders of the spool; a message is in exactly one."""
+
+    INBOX = "inbox"
+    ACTIVE = "active"
+    DEFERRED = "deferred"
+    HOLD = "hold"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Name:
+    """A file name that aap gave."""
+
+    id: str
+    attempts: int = 0
+    suffix: str = "json"
+
+    def __str__(self) -> str:
+        tried = f"+{self.attempts}" if self.attempts else ""
+        return f"{self.id}{tried}.{self.suffix}"
+
+    @property
+    def is_message(self) -> bool:
+        """False for what recovery put aside because it was no message."""
+        return self.suffix == "json"
+
+
+def parse_name(name: str) -> Name | None:
+    """Read a file name; None for one that aap did not give."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
+    return Name(match[1], int(match[2] or 0), match[3])
+
+
+def _base32(number: int, chars: int) -> str:
+    digits = [ALPHABET[number >> 5 * place & 31] for place in range(chars)]
+    return "".join(reversed(digits))
+
+
+def fingerprint(data: bytes) -> str:
+    """Seven characters by which `data` is found among ids; compare the bytes to be sure."""
+    digest = hashlib.blake2b(data, digest_size=8).digest()
+    return _base32(int.from_bytes(digest, "big"), PRINT_CHARS)
+
+
+def id_time(message_id: str) -> float:
+    """Seconds since the epoch at which the message arrived."""
+    micros = 0
+    for char in message_id[:TIME_CHARS]:
+        micros = micros << 5 | ALPHABET.index(char)
+    return micros / 1_000_000
+
+
+def id_datetime(message_id: str) -> datetime:
+    """The moment of arrival, in UTC."""
+    return datetime.fromtimestamp(id_time(message_id), timezone.utc)
+
+
+class IdClock:
+    """Gives ids that only rise, also when the machine's clock is set back.
+
+    `floor` is the highest id the spool holds already; no id below it is given.
+    """
+
+    def __init__(self, floor: str = "") -> None:
+        self._last = round(id_time(floor) * 1_000_000) if floor else 0
+
+    def next(self, print_of: bytes) -> str:
+        """Return a new id that carries the fingerprint of `print_of`."""
+        self._last = max(time.time_ns() // 1000, self._last + 1)
+        chance = int.from_bytes(os.urandom(2), "big")
+        return (
+            _base32(self._last, TIME_CHARS)
+            + _base32(chance, CHANCE_CHARS)
+            + fingerprint(print_of)
+        )
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Who a message belongs to. Two messages with equal values are in one conversation."""
+
+    channel: str
+    account: str
+    chat: str
+
+    def __str__(self) -> str:
+        """Return one word for logs, filters and completion: channel/account/chat."""
+        return "/".join(part.replace("/", "%2F") for part in (self.channel, self.account, self.chat))
+
+
+@dataclass(frozen=True)
+class Digest:
+    """The little that a person or an agent needs of a request body.
+
+    `conversation` is None where the body names none: the message then forms its
+    own. `text` is the newest words of the human, without the client's wrapping.
+    Empty strings mean "the body does not say".
+    """
+
+    text: str = ""
+    conversation: Conversation | None = None
+    source: str = ""  # openclaw | openai | a2a | "" (JSON, but nothing that we know)
+    sender: str = ""  # a name for people: "Ann"
+    sender_id: str = ""
+    channel_message_id: str = ""  # the channel's own id, for replies that quote
+    chat_type: str = ""  # direct | group
+    label: str = ""  # the group's subject, or what the client calls the chat
+    model: str = ""
+    attachments: tuple[str, ...] = field(default=())  # "image/png 48 kB", in order
