@@ -102,9 +102,7 @@ class IdClock:
         self._last = max(time.time_ns() // 1000, self._last + 1)
         chance = int.from_bytes(os.urandom(2), "big")
         return (
-            _base32(self._last, TIME_CHARS)
-            + _base32(chance, CHANCE_CHARS)
-            + fingerprint(print_of)
+            _base32(self._last, TIME_CHARS) + _base32(chance, CHANCE_CHARS) + fingerprint(print_of)
         )
 
 
@@ -118,7 +116,9 @@ class Conversation:
 
     def __str__(self) -> str:
         """Return one word for logs, filters and completion: channel/account/chat."""
-        return "/".join(part.replace("/", "%2F") for part in (self.channel, self.account, self.chat))
+        return "/".join(
+            part.replace("/", "%2F") for part in (self.channel, self.account, self.chat)
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,10 @@
+"""The spool: messages as files, states as folders, every change one rename.
+
+`aap-spool(5)` describes the layout for people; this room is its only writer.
+"""
+
+from aap.inbox.committer import Committer
+from aap.inbox.entry import Entry, is_visible
+from aap.inbox.spool import Spool, Staged
+
+__all__ = ["Committer", "Entry", "Spool", "Staged", "is_visible"]

@@ -1,0 +1,402 @@
+"""The folders of one workspace and what may happen to a message in them.
+
+Crash safety rests on three rules. A message is written under a hidden name in
+`inbox/` itself, fsynced, renamed, and the folder fsynced: it is whole or it is
+not there. Every later step is one rename(2), so it is in one folder whenever
+the machine stops. What else must be remembered is appended to `notes/` before
+the rename that it explains.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import heapq
+import json
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from aap import files
+from aap.errors import NotFoundError, TryAgainError, UsageError
+from aap.inbox.entry import Entry, is_visible, read_entry
+from aap.message import ID_CHARS, PRINT_CHARS, IdClock, Name, State, id_time, parse_name
+
+NOTES = "notes"
+LOGS = "logs"
+LOCK = "LOCK"
+
+# Where a message can still be told "this is done".
+OPEN_STATES = (State.ACTIVE, State.INBOX, State.DEFERRED, State.HOLD, State.FAILED)
+ALL_STATES = (*OPEN_STATES, State.DONE)
+
+_LEFT_OVER_AFTER = 3600.0  # a hidden file this old has lost its writer
+_CLOCK_TRUST = 366 * 86400.0  # an id further ahead than this is no clock's, but a made-up name
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A message that is written but neither durable nor visible yet."""
+
+    id: str
+    fd: int
+    hidden: Path
+    target: Path
+
+
+class Spool:
+    """The spool below one folder, `<workspace>/.ai-agent-proxy`.
+
+    Nothing is cached but the clock of ids: the folders are the truth, and other
+    processes change them at any time. Methods raise OSError as the kernel gives it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._clock: IdClock | None = None
+
+    def folder(self, state: State) -> Path:
+        """Return the folder of the messages in `state`."""
+        return self.root / state.value
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the daily logs."""
+        return self.root / LOGS
+
+    def create(self) -> None:
+        """Make the folders that are missing."""
+        for name in (*(state.value for state in State), NOTES, LOGS):
+            files.make_folder(self.root / name)
+
+    @contextmanager
+    def lock(self, *, wait: bool = True) -> Iterator[None]:
+        """Be the one worker of this spool for the length of the block.
+
+        With `wait=False`, raises TryAgainError when another process is.
+        """
+        fd = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise TryAgainError("another worker is at work on this workspace") from error
+        finally:
+            os.close(fd)
+
+    # Delivery
+
+    def deliver(self, raw: bytes, retry_key: bytes | None = None) -> str:
+        """Store one message; it is on the disk and visible when its id is returned."""
+        staged = self.stage(raw, retry_key)
+        (error,) = self.commit([staged])
+        if error:
+            raise error
+        return staged.id
+
+    def stage(self, raw: bytes, retry_key: bytes | None = None) -> Staged:
+        """Write a message under a hidden name; `commit` makes it durable and visible.
+
+        The id carries the fingerprint of `retry_key`, else of the body, so that
+        `matches` finds a client's retry without any further state.
+        """
+        name = str(Name(self._next_id(retry_key or raw)))
+        target = self.folder(State.INBOX) / name
+        hidden = target.with_name(f".{name}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(hidden, flags, files.FILE_MODE)
+        staged = Staged(name[:ID_CHARS], fd, hidden, target)
+        try:
+            files.write_all(fd, raw)
+        except BaseException:
+            self.discard(staged)
+            raise
+        return staged
+
+    def commit(self, batch: list[Staged]) -> list[OSError | None]:
+        """Make staged messages durable, then visible; one folder fsync serves them all.
+
+        Returns an error, or None, for each message in order. What failed has left
+        nothing behind, and its bytes were never trusted: a second fsync after a
+        failed one would report success for pages that the kernel has dropped.
+        """
+        results = [self._publish(staged) for staged in batch]
+        try:
+            files.fsync_folder(self.folder(State.INBOX))
+        except OSError as error:
+            return [result or self._withdraw(each, error) for each, result in zip(batch, results)]
+        return results
+
+    def discard(self, staged: Staged) -> None:
+        """Forget a message that was staged and will not be committed."""
+        os.close(staged.fd)
+        with suppress(OSError):
+            staged.hidden.unlink()
+
+    def _publish(self, staged: Staged) -> OSError | None:
+        try:
+            os.fsync(staged.fd)
+            staged.hidden.rename(staged.target)
+        except OSError as error:
+            self.discard(staged)
+            return error
+        os.close(staged.fd)
+        return None
+
+    def _withdraw(self, staged: Staged, error: OSError) -> OSError:
+        # The worker may have taken it already. It is then handled although its
+        # sender is told to try again: twice is within the promise, never is not.
+        with suppress(OSError):
+            staged.target.unlink()
+        return error
+
+    def _next_id(self, print_of: bytes) -> str:
+        if self._clock is None:
+            self._clock = IdClock(self._highest_id())
+        return self._clock.next(print_of)
+
+    def _highest_id(self) -> str:
+        """The newest id that is still to be handled, so that a clock set back breaks no order."""
+        ahead = time.time() + _CLOCK_TRUST
+        waiting = (State.INBOX, State.ACTIVE, State.DEFERRED, State.HOLD)
+        names = (parse_name(name) for state in waiting for name in self._names(state))
+        return max((n.id for n in names if n and id_time(n.id) < ahead), default="")
+
+    # Looking
+
+    def _names(self, state: State) -> list[str]:
+        """File names in the folder of `state` that count, in no order; none if it is missing."""
+        try:
+            return [name for name in os.listdir(self.folder(state)) if is_visible(name)]
+        except FileNotFoundError:
+            return []
+
+    def entries(self, *states: State, limit: int | None = None) -> list[Entry]:
+        """List what is in `states` (all, if none is given), oldest first; opens nothing.
+
+        Foreign files come last: their names tell no time.
+        """
+        return self._sorted(
+            [(state, name) for state in states or ALL_STATES for name in self._names(state)], limit
+        )
+
+    def _sorted(self, found: list[tuple[State, str]], limit: int | None) -> list[Entry]:
+        def age(item: tuple[State, str]) -> tuple[bool, str]:
+            name = item[1]
+            return parse_name(name) is None, name
+
+        chosen = sorted(found, key=age) if limit is None else heapq.nsmallest(limit, found, age)
+        return [read_entry(state, self.folder(state) / name) for state, name in chosen]
+
+    def count(self, state: State) -> int:
+        """Count what is in the folder of `state`."""
+        return len(self._names(state))
+
+    def usage(self) -> tuple[int, int]:
+        """Count the messages in inbox/, and their bytes."""
+        count = size = 0
+        with os.scandir(self.folder(State.INBOX)) as found:
+            for item in found:
+                with suppress(FileNotFoundError):
+                    size += item.stat(follow_symlinks=False).st_size
+                    count += is_visible(item.name)
+        return count, size
+
+    def matches(self, print_: str) -> list[Entry]:
+        """Find the messages whose id carries the fingerprint, oldest first."""
+        end = slice(ID_CHARS - PRINT_CHARS, ID_CHARS)
+        return self._sorted(
+            [
+                (state, name)
+                for state in ALL_STATES
+                for name in self._names(state)
+                if name[end] == print_ and parse_name(name)
+            ],
+            None,
+        )
+
+    def find(self, prefix: str, *states: State) -> Entry:
+        """Find the one message whose id starts with `prefix`.
+
+        Raises NotFoundError for none and UsageError for several.
+        """
+        if not prefix:
+            raise UsageError("an id cannot be empty")
+        looked = states or ALL_STATES
+        names = [(s, n) for s in looked for n in self._names(s) if n.startswith(prefix)]
+        found = self._sorted(names, None)
+        exact = [entry for entry in found if entry.id == prefix]
+        if len({entry.id for entry in exact or found}) > 1:
+            ids = ", ".join(entry.id for entry in found[:5])
+            raise UsageError(f"{len(found)} messages start with {prefix!r}", hint=f"such as {ids}")
+        if not found:
+            raise NotFoundError(f"no message {prefix!r}", hint="aap inbox ls --all")
+        return (exact or found)[0]
+
+    def read(self, entry: Entry, limit: int | None = None) -> bytes:
+        """Return the bytes of a message, as they came.
+
+        Raises OSError(EINVAL) for what is no regular file: nothing in the spool
+        is followed (a link could point at a secret) or waited for (a FIFO).
+        """
+        fd = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise OSError(22, "not a regular file", str(entry.path))
+            return file.read() if limit is None else file.read(limit)
+
+    def retry_at(self, entry: Entry) -> float | None:
+        """Seconds since the epoch at which a deferred message is due; None for any other."""
+        if entry.state is not State.DEFERRED:
+            return None
+        return entry.path.stat(follow_symlinks=False).st_mtime
+
+    # Notes
+
+    def note(self, message_id: str, **event: Any) -> None:
+        """Remember something of a message, durably; `event` must be JSON."""
+        line = json.dumps({"time": time.time(), **event}, ensure_ascii=False)
+        files.append_line(self._notes_path(message_id), line)
+
+    def notes(self, message_id: str) -> list[dict[str, Any]]:
+        """What was noted of a message, oldest first; a line torn by a crash is left out."""
+        try:
+            text = self._notes_path(message_id).read_bytes().decode("utf-8", "replace")
+        except FileNotFoundError:
+            return []
+        notes = []
+        for line in text.splitlines():
+            with suppress(ValueError):
+                notes.append(json.loads(line))
+        return notes
+
+    def _notes_path(self, message_id: str) -> Path:
+        return self.root / NOTES / f"{message_id}.jsonl"
+
+    # Changes of state
+
+    def _move(self, entry: Entry, state: State, name: Name | None = None) -> Entry:
+        target = self.folder(state) / str(name or entry.name or entry.path.name)
+        files.move(entry.path, target)
+        return Entry(state, target, parse_name(target.name))
+
+    def adopt(self, entry: Entry, raw: bytes) -> Entry:
+        """Give a foreign file an id of its own, in place: ids are never reused, names are."""
+        return self._move(entry, State.INBOX, Name(self._next_id(raw)))
+
+    def put_aside(self, entry: Entry, reason: str) -> Entry:
+        """Move what is no message out of inbox/ into failed/, where its name can still be read."""
+        message_id = self._next_id(os.fsencode(entry.path.name))
+        # NAME_MAX is 255 bytes, of which the new id takes a part.
+        label = os.fsdecode(os.fsencode(entry.path.name)[: 254 - ID_CHARS])
+        suffix = label if label != "json" else "json_"
+        self.note(message_id, event="put-aside", reason=reason, name=repr(entry.path.name))
+        return self._move(entry, State.FAILED, Name(message_id, suffix=suffix))
+
+    def claim(self, entry: Entry) -> Entry:
+        """Take a message from inbox/ or deferred/ for the running worker."""
+        return self._move(entry, State.ACTIVE)
+
+    def give_back(self, entry: Entry) -> Entry:
+        """Return a claimed message, as it was: its run never happened or says nothing of it."""
+        return self._move(entry, State.INBOX)
+
+    def settle(self, message_id: str) -> bool:
+        """Mark a message as handled, wherever it is; False if it was already.
+
+        Raises NotFoundError if there is no such message.
+        """
+        while True:
+            entry = self.find(message_id)
+            if entry.state is State.DONE:
+                return False
+            # It may be claimed or settled between the look and the move: look again.
+            with suppress(FileNotFoundError):
+                self._move(entry, State.DONE)
+                return True
+
+    def defer(self, entry: Entry, at: float, reason: str) -> Entry:
+        """Put a message off until `at`, one attempt older; the mtime carries the time."""
+        self.note(entry.id, event="deferred", reason=reason, retry_at=at)
+        os.utime(entry.path, (at, at))
+        return self._move(entry, State.DEFERRED, self._older(entry))
+
+    def fail(self, entry: Entry, reason: str) -> Entry:
+        """Give a message up, one attempt older."""
+        self.note(entry.id, event="failed", reason=reason)
+        return self._move(entry, State.FAILED, self._older(entry))
+
+    def _older(self, entry: Entry) -> Name:
+        name = entry.name or Name(entry.id)
+        return replace(name, attempts=name.attempts + 1)
+
+    def hold(self, entry: Entry) -> Entry:
+        """Put a waiting message aside until `release`."""
+        return self._move(entry, State.HOLD)
+
+    def release(self, entry: Entry) -> Entry:
+        """Let a held or deferred message be handled now."""
+        return self._move(entry, State.INBOX)
+
+    def retry(self, entry: Entry) -> Entry:
+        """Let a message be handled again, with all its attempts before it.
+
+        Raises UsageError for what was put aside because it is no message.
+        """
+        if not entry.is_message:
+            raise UsageError(f"{entry.id} is no message, but {entry.path.name!r}")
+        fresh = replace(entry.name, attempts=0) if entry.name else None
+        return self._move(entry, State.INBOX, fresh)
+
+    def remove(self, entry: Entry) -> None:
+        """Delete a message and its notes for good. Raises IsADirectoryError for a folder."""
+        entry.path.unlink()
+        files.fsync_folder(entry.path.parent)
+        with suppress(FileNotFoundError):
+            self._notes_path(entry.id).unlink()
+
+    # Upkeep
+
+    def recover(self) -> list[Entry]:
+        """Bring back what a dead worker had claimed; call it with the lock held."""
+        self._sweep_left_overs(time.time())
+        return [self._move(entry, State.INBOX) for entry in self.entries(State.ACTIVE)]
+
+    def admit(self, now: float) -> list[Entry]:
+        """Bring back the deferred messages that are due."""
+        admitted = []
+        for entry in self.entries(State.DEFERRED):
+            with suppress(FileNotFoundError):
+                if (self.retry_at(entry) or 0) <= now:
+                    admitted.append(self._move(entry, State.INBOX))
+        return admitted
+
+    def prune(self, max_age: float, max_count: int, now: float) -> int:
+        """Delete handled messages that arrived over `max_age` seconds ago or exceed `max_count`.
+
+        Only done/ is ever pruned. Returns how many were deleted.
+        """
+        done = self.entries(State.DONE)
+        surplus = len(done) - max_count
+        old = [
+            entry
+            for place, entry in enumerate(done)
+            if place < surplus or (entry.name and id_time(entry.id) < now - max_age)
+        ]
+        for entry in old:
+            with suppress(OSError):
+                entry.path.unlink()
+                self._notes_path(entry.id).unlink()
+        return len(old)
+
+    def _sweep_left_overs(self, now: float) -> None:
+        """Delete hidden files of our own naming that a killed writer left in inbox/."""
+        for item in self.folder(State.INBOX).iterdir():
+            if item.name.startswith(".") and parse_name(item.name[1:]):
+                with suppress(OSError):
+                    if item.lstat().st_mtime < now - _LEFT_OVER_AFTER:
+                        item.unlink()
