@@ -45,7 +45,8 @@ class Committer:
 
     def _work(self) -> None:
         while batch := self._next_batch():
-            for (_, on_done), error in zip(batch, self._commit([staged for staged, _ in batch])):
+            errors = self._commit([staged for staged, _ in batch])
+            for (_, on_done), error in zip(batch, errors, strict=True):
                 on_done(error)
 
     def _next_batch(self) -> list[tuple[Staged, Done]]:
@@ -57,5 +58,5 @@ class Committer:
     def _commit(self, batch: list[Staged]) -> list[BaseException | None]:
         try:
             return list(self._spool.commit(batch))
-        except BaseException as error:  # noqa: BLE001 - a dead thread would leave every client waiting
+        except BaseException as error:  # a dead thread would leave every client waiting
             return [error] * len(batch)

@@ -9,6 +9,7 @@ the rename that it explains.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import heapq
 import json
@@ -30,9 +31,7 @@ NOTES = "notes"
 LOGS = "logs"
 LOCK = "LOCK"
 
-# Where a message can still be told "this is done".
-OPEN_STATES = (State.ACTIVE, State.INBOX, State.DEFERRED, State.HOLD, State.FAILED)
-ALL_STATES = (*OPEN_STATES, State.DONE)
+ALL_STATES = tuple(State)
 
 _LEFT_OVER_AFTER = 3600.0  # a hidden file this old has lost its writer
 _CLOCK_TRUST = 366 * 86400.0  # an id further ahead than this is no clock's, but a made-up name
@@ -128,7 +127,10 @@ class Spool:
         try:
             files.fsync_folder(self.folder(State.INBOX))
         except OSError as error:
-            return [result or self._withdraw(each, error) for each, result in zip(batch, results)]
+            return [
+                result or self._withdraw(each, error)
+                for each, result in zip(batch, results, strict=True)
+            ]
         return results
 
     def discard(self, staged: Staged) -> None:
@@ -244,9 +246,9 @@ class Spool:
         is followed (a link could point at a secret) or waited for (a FIFO).
         """
         fd = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb", buffering=0) as file:
+        with os.fdopen(fd, "rb", buffering=0) as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise OSError(22, "not a regular file", str(entry.path))
+                raise OSError(errno.EINVAL, "not a regular file", str(entry.path))
             return file.read() if limit is None else file.read(limit)
 
     def retry_at(self, entry: Entry) -> float | None:
@@ -280,7 +282,9 @@ class Spool:
     # Changes of state
 
     def _move(self, entry: Entry, state: State, name: Name | None = None) -> Entry:
-        target = self.folder(state) / str(name or entry.name or entry.path.name)
+        # A foreign name may have been used before, and rename(2) replaces: give an id.
+        new = name or entry.name or Name(self._next_id(os.fsencode(entry.path.name)))
+        target = self.folder(state) / str(new)
         files.move(entry.path, target)
         return Entry(state, target, parse_name(target.name))
 
