@@ -1,0 +1,39 @@
+"""No test touches a real home, a real user manager, or the settings of whoever runs it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# What systemd hands to a service would be taken for a hand-over to the tests.
+FOREIGN = ("AAP_", "XDG_", "LISTEN_", "NOTIFY_SOCKET", "DBUS_", "WATCHDOG_", "CREDENTIALS_")
+
+
+def shelter(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """Make `home` the only place that defaults can point to."""
+    for name in [name for name in os.environ if name.startswith(FOREIGN)]:
+        patch.delenv(name)
+    patch.setenv("HOME", str(home))
+    for kind in ("CONFIG", "DATA", "STATE", "CACHE"):
+        patch.setenv(f"XDG_{kind}_HOME", str(home / f"xdg-{kind.lower()}"))
+    patch.setenv("XDG_RUNTIME_DIR", str(home / "xdg-runtime"))
+    patch.setenv("XDG_CONFIG_DIRS", str(home / "xdg-etc"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sheltered_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    # For the fixtures that live longer than a test.
+    with pytest.MonkeyPatch.context() as patch:
+        shelter(patch, tmp_path_factory.mktemp("home"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The empty home folder of this one test."""
+    folder = tmp_path_factory.mktemp("home")
+    shelter(monkeypatch, folder)
+    return folder

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Shows a checkout at a place where every user can run its virtual environment.
+#
+#   sh seen.sh mount CHECKOUT TARGET [SEEN_AS]    SEEN_AS: what TARGET will be called
+#   sh seen.sh end TARGET
+#
+# The checkout may lie in /tmp or be its owner's alone, and the programs of a virtual
+# environment carry the absolute path they were made at. TARGET is a copy on write in
+# memory (tmpfs below, overlay above) in which both are put right.
+
+set -eu
+
+show() {
+    mkdir -p "$2"
+    mount -t tmpfs -o mode=0755 tmpfs "$2"
+    mkdir -m 0755 "$2/lower" "$2/upper" "$2/work"
+    mount --rbind "$1" "$2/lower" # a plain name: in mount's options , and : are special
+    mount -t overlay -o "lowerdir=$2/lower,upperdir=$2/upper,workdir=$2/work,metacopy=on" \
+        overlay "$2"
+    relocate "$1" "$2" "${3:-$2}"
+}
+
+relocate() { # FROM HERE TO
+    venv=$2/.venv
+    if [ ! -d "$venv" ]; then echo "$1/.venv is missing: scripts/setup makes it" >&2; exit 1; fi
+    { grep -lIF "$1" "$venv"/lib/python3*/site-packages/*.pth || true; } |
+        xargs -r -d '\n' sed -i "s|^$1|$3|"
+    { grep -lIF "#!$1/" "$venv"/bin/* || true; } | xargs -r -d '\n' sed -i "1s|^#!$1/|#!$3/|"
+    find "$2" -path "$2/.git" -prune -o ! -type l ! -perm -0004 -exec chmod go+rX {} +
+    find "$2" -maxdepth 0 ! -perm -0005 -exec chmod 0755 {} +
+}
+
+end() {
+    umount -l "$1"
+    umount -l "$1/lower"
+    umount -l "$1"
+    rmdir "$1"
+}
+
+case $1 in
+    mount) shift; show "$@" ;;
+    end) end "$2" ;;
+esac
