@@ -17,7 +17,7 @@ from aap.message import Digest
 # One argument of a command may be 128 KiB (MAX_ARG_STRLEN); stay well below, in
 # bytes of UTF-8, whatever the number of messages.
 PROMPT_BYTES = 96 * 1024
-TEXT_CHARS = 8000
+TEXT_BYTES = 8000
 
 _FENCE = re.compile(r"^<<<message ([^ \n]+) ([0-9a-f]{16})>>>$", re.MULTILINE)
 
@@ -67,7 +67,7 @@ is nothing to answer yet. Say in one line that you are ready.
 def work_prompt(items: list[Item], waiting: int) -> str:
     """Return the prompt for one run over `items`, while `waiting` more messages wait."""
     fence = os.urandom(8).hex()
-    room = min(TEXT_CHARS, PROMPT_BYTES // len(items))
+    room = min(TEXT_BYTES, PROMPT_BYTES // len(items))
     return _WORK.format(
         count="1 message" if len(items) == 1 else f"{len(items)} messages",
         waiting=f" {waiting} more wait for a later run." if waiting else "",

@@ -47,6 +47,16 @@ class Staged:
     target: Path
 
 
+def _flock(fd: int, deadline: float) -> None:
+    while True:
+        try:
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise TryAgainError("another worker is at work on this workspace") from None
+            time.sleep(0.05)
+
+
 class Spool:
     """The spool below one folder, `<workspace>/.ai-agent-proxy`.
 
@@ -73,17 +83,16 @@ class Spool:
             files.make_folder(self.root / name)
 
     @contextmanager
-    def lock(self, *, wait: bool = True) -> Iterator[None]:
+    def lock(self, patience: float = 0.0) -> Iterator[None]:
         """Be the one worker of this spool for the length of the block.
 
-        With `wait=False`, raises TryAgainError when another process is.
+        Raises TryAgainError if another process still is after `patience` seconds.
         """
-        fd = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.FILE_MODE)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(self.root / LOCK, flags, files.FILE_MODE)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _flock(fd, time.monotonic() + patience)
             yield
-        except BlockingIOError as error:
-            raise TryAgainError("another worker is at work on this workspace") from error
         finally:
             os.close(fd)
 
@@ -264,6 +273,12 @@ class Spool:
         line = json.dumps({"time": time.time(), **event}, ensure_ascii=False)
         files.append_line(self._notes_path(message_id), line)
 
+    def _note_if_possible(self, message_id: str, **event: Any) -> None:
+        # On a full disk the rename still works, and it must happen: a message
+        # that stayed where it was would be run again and again.
+        with suppress(OSError):
+            self.note(message_id, **event)
+
     def notes(self, message_id: str) -> list[dict[str, Any]]:
         """What was noted of a message, oldest first; a line torn by a crash is left out."""
         try:
@@ -298,7 +313,8 @@ class Spool:
         # NAME_MAX is 255 bytes, of which the new id takes a part.
         label = os.fsdecode(os.fsencode(entry.path.name)[: 254 - ID_CHARS])
         suffix = label if label != "json" else "json_"
-        self.note(message_id, event="put-aside", reason=reason, name=repr(entry.path.name))
+        name = repr(entry.path.name)
+        self._note_if_possible(message_id, event="put-aside", reason=reason, name=name)
         return self._move(entry, State.FAILED, Name(message_id, suffix=suffix))
 
     def claim(self, entry: Entry) -> Entry:
@@ -325,13 +341,13 @@ class Spool:
 
     def defer(self, entry: Entry, at: float, reason: str) -> Entry:
         """Put a message off until `at`, one attempt older; the mtime carries the time."""
-        self.note(entry.id, event="deferred", reason=reason, retry_at=at)
+        self._note_if_possible(entry.id, event="deferred", reason=reason, retry_at=at)
         os.utime(entry.path, (at, at))
         return self._move(entry, State.DEFERRED, self._older(entry))
 
     def fail(self, entry: Entry, reason: str) -> Entry:
         """Give a message up, one attempt older."""
-        self.note(entry.id, event="failed", reason=reason)
+        self._note_if_possible(entry.id, event="failed", reason=reason)
         return self._move(entry, State.FAILED, self._older(entry))
 
     def _older(self, entry: Entry) -> Name:

@@ -1,0 +1,123 @@
+"""What goes into the next run: the waiting messages of one conversation, in order."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+
+from aap.bodies import digest
+from aap.inbox import Entry, Spool
+from aap.log import DailyLog
+from aap.message import Digest, State
+
+# How far into the inbox one look goes. Order within a conversation holds all the
+# same: what is seen is always the oldest part.
+WINDOW = 256
+# A foreign file that is no JSON yet may still be on its way in (`cp` is no rename).
+SETTLE_SECONDS = 2.0
+
+
+class Queue:
+    """Chooses and claims batches from a spool."""
+
+    def __init__(self, spool: Spool, log: DailyLog, max_body: int) -> None:
+        self._spool = spool
+        self._log = log
+        self._max_body = max_body
+        self._digests: dict[str, Digest] = {}
+        self._stuck: set[str] = set()
+        self.unripe = False  # something in inbox/ needs another look in a moment
+
+    def claim(self, limit: int) -> list[Entry]:
+        """Move the next batch to active/ and return it, oldest first; empty if none is ready."""
+        claimed = []
+        for entry in self._choose()[:limit]:
+            with suppress(FileNotFoundError):  # settled or removed since we looked
+                claimed.append(self._spool.claim(entry))
+        return claimed
+
+    def digest(self, entry: Entry) -> Digest:
+        """Return the digest of a message, read once."""
+        if entry.id not in self._digests:
+            if len(self._digests) > 4 * WINDOW:
+                self._digests.clear()
+            self._digests[entry.id] = digest(self._spool.read(entry))
+        return self._digests[entry.id]
+
+    def _choose(self) -> list[Entry]:
+        self._take_in_foreign()
+        ready = [entry for entry in self._look(State.INBOX) if self._is_readable(entry)]
+        if not ready:
+            return []
+        # Fresh messages never wait for old failures.
+        first = min(ready, key=lambda entry: (entry.attempts > 0, entry.id))
+        conversation = self._conversation(first)
+        # Who writes again brings back what was put off, and in the right order.
+        late = [entry for entry in self._spool.entries(State.DEFERRED) if self._is_readable(entry)]
+        batch = [entry for entry in ready + late if self._conversation(entry) == conversation]
+        return sorted(batch, key=lambda entry: entry.id)
+
+    def _look(self, state: State) -> list[Entry]:
+        entries = self._spool.entries(state, limit=WINDOW + len(self._stuck))
+        return [entry for entry in entries if entry.path.name not in self._stuck]
+
+    def _conversation(self, entry: Entry) -> object:
+        return self.digest(entry).conversation or entry.id
+
+    def _is_readable(self, entry: Entry) -> bool:
+        """Put aside what cannot be read as a message: it would stop the queue for good."""
+        try:
+            if entry.is_foreign:
+                return False  # not taken in yet
+            if not entry.is_message:
+                return self._put_aside(entry, "not a message file")
+            self.digest(entry)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            return self._put_aside(entry, f"cannot be read: {error.strerror}")
+        return True
+
+    def _take_in_foreign(self) -> None:
+        self.unripe = False
+        for entry in self._look(State.INBOX):
+            if entry.is_foreign:
+                self._take_in(entry)
+
+    def _take_in(self, entry: Entry) -> None:
+        try:
+            raw = self._spool.read(entry, self._max_body + 1)
+            if len(raw) <= self._max_body and _is_object(raw):
+                taken = self._spool.adopt(entry, raw)
+                self._log.event("info", "worker", "adopted", id=taken.id, name=entry.path.name)
+            elif len(raw) > self._max_body:
+                self._put_aside(entry, f"larger than MAX_BODY ({self._max_body} bytes)")
+            elif time.time() - entry.path.stat().st_mtime < SETTLE_SECONDS:
+                self.unripe = True
+            else:
+                self._put_aside(entry, "not a JSON object")
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            self._put_aside(entry, f"cannot be read: {error.strerror}")
+
+    def _put_aside(self, entry: Entry, reason: str) -> bool:
+        try:
+            aside = self._spool.put_aside(entry, reason)
+            self._log.event(
+                "warning", "worker", "put-aside", id=aside.id, name=entry.path.name, reason=reason
+            )
+        except OSError as error:
+            # Somebody else's folder, say, cannot be moved. Work on around it; the
+            # exit code tells systemd that inbox/ is not empty.
+            self._stuck.add(entry.path.name)
+            self._log.event("error", "worker", "stuck", name=entry.path.name, reason=str(error))
+        return False
+
+
+def _is_object(raw: bytes) -> bool:
+    try:
+        return isinstance(json.loads(raw), dict)
+    except (ValueError, RecursionError):
+        return False
