@@ -1,0 +1,372 @@
+"""The command tree as Typer sees it: names, options and help; the work is done elsewhere.
+
+Each function here parses, calls one plain function, and returns its exit code.
+What they call is imported when they run, so `aap --help` reads no room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from aap.cli import output
+from aap.cli.place import Place
+from aap.errors import Exit, UsageError
+from aap.message import State
+
+SECTIONS = {
+    "Messages": ("inbox", "send"),
+    "See what happens": ("status", "logs", "doctor"),
+    "Set up": ("install", "uninstall", "config"),
+}
+
+
+class Command(TyperCommand):
+    """A command whose examples are printed as they were written."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write the examples without filling their lines."""
+        _write_examples(self.epilog, formatter)
+
+
+class Group(TyperGroup):
+    """A group that lists its commands by what one wants to do."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands, in sections where the group has any."""
+        if ctx.parent is not None:
+            super().format_commands(ctx, formatter)
+            return
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name, self.commands[name].get_short_help_str(60)) for name in names]
+                )
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write the examples without filling their lines."""
+        _write_examples(self.epilog, formatter)
+
+
+def _write_examples(examples: str | None, formatter: Any) -> None:
+    if not examples:
+        return
+    with formatter.section("Examples"):
+        for line in examples.strip().splitlines():
+            formatter.write(f"  {line.strip()}\n")
+
+
+def _group(**more: Any) -> typer.Typer:
+    return typer.Typer(
+        cls=Group,
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **more,
+    )
+
+
+app = _group(
+    epilog="""
+    aap inbox ls                  what waits, and for whom
+    aap inbox retry ID            let a message be handled again
+    aap logs --today --follow     what happens now
+    aap send "hello"              put a message in, as a client would
+
+    The manual: man aap, man aap.conf, man aap-spool
+    """
+)
+inbox_app = _group(
+    help="The queue: list, show and settle messages.",
+    epilog="""
+    aap inbox ls --state failed
+    aap inbox show 1jb3k5         an id may be cut as long as it is unique
+    aap inbox new | aap inbox done -
+    """,
+)
+config_app = _group(
+    help="Settings, each with where it comes from.",
+    epilog="""
+    aap config list
+    aap config set MAX_ATTEMPTS 3
+    aap config import ~/.ai-agent-proxy.conf
+    """,
+)
+app.add_typer(inbox_app, name="inbox")
+app.add_typer(config_app, name="config")
+
+
+Workspace = Annotated[
+    str | None,
+    typer.Option("--workspace", "-w", metavar="NAME|PATH", help="The workspace it is about."),
+]
+ConfigFile = Annotated[
+    str | None, typer.Option("--config", metavar="FILE", help="Read this configuration as well.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Ids = Annotated[
+    list[str],
+    typer.Argument(metavar="ID...", help="Ids or unique beginnings of ids; - reads stdin."),
+]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Parse the arguments, run the command, return its exit code.
+
+    Raises UsageError for what the parser refuses, and whatever the command raises.
+    """
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=list(arguments), prog_name="aap", standalone_mode=False)
+    except typer.Abort:
+        return Exit.INTERRUPTED
+    except Exception as error:
+        # The parser's errors are classes of a library inside typer that moves with
+        # its versions; all have these two.
+        if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            output.note(error.format_message())
+            return Exit.USAGE
+        raise _usage_error(error) from None
+    return int(code or Exit.OK)
+
+
+def _usage_error(error: Any) -> UsageError:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "aap"
+    return UsageError(error.format_message().rstrip("."), hint=f"{path} --help")
+
+
+def _place(ctx: typer.Context, workspace: str | None, config: str | None) -> Place:
+    """The options after the command, else those before it."""
+    root: Place = ctx.find_root().obj
+    return Place(workspace or root.workspace, config or root.config)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from aap import __version__
+
+        typer.echo(f"aap {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """A durable inbox between an OpenAI-style client and the coding agent on your own machine."""
+    ctx.obj = Place(workspace, config)
+
+
+# inbox
+
+
+@inbox_app.command("ls", cls=Command)
+def inbox_ls(
+    ctx: typer.Context,
+    *,
+    states: Annotated[
+        list[State] | None, typer.Option("--state", help="Only this state; may be repeated.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", help="At most so many; 0 for all.")
+    ] = None,
+    show_all: Annotated[bool, typer.Option("--all", help="Handled ones too.")] = False,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """List the messages that are not handled yet, the first to be handled first."""
+    from aap.cli import inbox
+
+    return inbox.ls(
+        _place(ctx, workspace, config),
+        states=states or (),
+        limit=limit,
+        show_all=show_all,
+        as_json=as_json,
+    )
+
+
+@inbox_app.command("show", cls=Command)
+def inbox_show(
+    ctx: typer.Context,
+    *,
+    ids: Ids,
+    raw: Annotated[bool, typer.Option("--raw", help="The request, byte for byte.")] = False,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Show messages: who wrote, where, what, and what became of it."""
+    from aap.cli import inbox
+
+    return inbox.show(_place(ctx, workspace, config), ids, raw=raw, as_json=as_json)
+
+
+@inbox_app.command("new", cls=Command)
+def inbox_new(
+    ctx: typer.Context,
+    *,
+    conversation: Annotated[
+        str | None,
+        typer.Option("--conversation", metavar="C", help="Only of this one: channel/account/chat."),
+    ] = None,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Print the ids that wait in inbox/, one a line; none is no error."""
+    from aap.cli import inbox
+
+    place = _place(ctx, workspace, config)
+    return inbox.new(place, conversation=conversation, as_json=as_json)
+
+
+@inbox_app.command("done", cls=Command)
+def inbox_done(
+    ctx: typer.Context, *, ids: Ids, workspace: Workspace = None, config: ConfigFile = None
+) -> int:
+    """Mark messages as handled. Saying it twice does no harm."""
+    from aap.cli import inbox
+
+    return inbox.done(_place(ctx, workspace, config), ids)
+
+
+@inbox_app.command(
+    "add",
+    cls=Command,
+    epilog="""
+    aap inbox add request.json
+    aap inbox add --text "remind me at five"
+    """,
+)
+def inbox_add(
+    ctx: typer.Context,
+    *,
+    source: Annotated[
+        str | None, typer.Argument(metavar="FILE|-", help="A request body: a JSON object.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="TEXT", help="Plain words instead of a file.")
+    ] = None,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Put a message into the inbox without the API; print its id."""
+    from aap.cli import inbox
+
+    return inbox.add(_place(ctx, workspace, config), source, text=text)
+
+
+@inbox_app.command("retry", cls=Command)
+def inbox_retry(
+    ctx: typer.Context, *, ids: Ids, workspace: Workspace = None, config: ConfigFile = None
+) -> int:
+    """Let failed, deferred or held messages be handled again, now."""
+    from aap.cli import inbox
+
+    return inbox.retry(_place(ctx, workspace, config), ids)
+
+
+@inbox_app.command("rm", cls=Command)
+def inbox_rm(
+    ctx: typer.Context,
+    *,
+    ids: Ids,
+    yes: Yes = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Delete messages for good."""
+    from aap.cli import inbox
+
+    return inbox.rm(_place(ctx, workspace, config), ids, yes=yes)
+
+
+@inbox_app.command("ids", cls=Command, hidden=True)
+def inbox_ids(ctx: typer.Context, *, workspace: Workspace = None, config: ConfigFile = None) -> int:
+    """Print the ids that the shells complete."""
+    from aap.cli import inbox
+
+    return inbox.complete_ids(_place(ctx, workspace, config))
+
+
+# send, logs
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    aap send "are you there?"
+    aap send --stream --responses "are you there?"
+    """,
+)
+def send(
+    ctx: typer.Context,
+    *,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to say; - reads stdin.")],
+    stream: Annotated[bool, typer.Option("--stream", help="Ask for a streamed answer.")] = False,
+    responses: Annotated[
+        bool, typer.Option("--responses", help="Use /v1/responses, not /v1/chat/completions.")
+    ] = False,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Post a message to the own API, as a client would; print its id."""
+    from aap.cli import send as sending
+
+    place = _place(ctx, workspace, config)
+    return sending.send(place, text, stream=stream, responses=responses, as_json=as_json)
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    aap logs                          the last day
+    aap logs --today --follow
+    aap logs --since "2 hours ago"
+    aap logs --id 1jb3k5
+    """,
+)
+def logs(
+    ctx: typer.Context,
+    *,
+    today: Annotated[bool, typer.Option("--today", help="Since midnight.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="TIME", help="Such as 90m, '2 hours ago', 2026-11-23."),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    message_id: Annotated[
+        str | None, typer.Option("--id", metavar="ID", help="Only lines about this message.")
+    ] = None,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Show what the API, the worker and the agent did, in the order of time."""
+    from aap.cli import logs as logging
+
+    return logging.logs(
+        _place(ctx, workspace, config),
+        today=today,
+        since=since,
+        follow=follow,
+        message_id=message_id,
+        as_json=as_json,
+    )

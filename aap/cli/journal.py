@@ -1,0 +1,89 @@
+"""The API's lines in systemd's journal, through journalctl(1)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from aap.cli import output
+from aap.log import LEVELS, Line
+
+UNIT = "aap-api.service"
+_LEVEL_NAMES = {str(number): name for name, number in LEVELS.items()}
+_OWN_FIELDS = {"AAP_MESSAGE_ID": "id", "AAP_WORKSPACE": "workspace"}
+
+
+class Journal:
+    """Reads what the user manager's aap-api.service logged since a moment, then what comes.
+
+    `--user-unit` without `--user`: the latter reads only the user's own journal
+    file, which does not exist where the journal is volatile (systemd 252).
+    `problem` says, after `history`, why nothing could be read.
+    """
+
+    def __init__(self, since: float) -> None:
+        self.problem = ""
+        self._since = f"--since=@{since:.6f}"
+        self._cursor = ""
+
+    def history(self) -> Iterator[Line]:
+        """Give the lines so far, oldest first."""
+        process = self._start(self._since)
+        if process is None:
+            return
+        with process:
+            for raw in process.stdout or ():
+                if line := self.read(raw):
+                    yield line
+            said = (process.stderr.read() if process.stderr else b"").decode("utf-8", "replace")
+        # It also hints at other users' journals, which are none of ours; that is no problem.
+        if process.returncode or "No journal files" in said:
+            self.problem = output.one_line(said) or f"journalctl ended with {process.returncode}"
+
+    def follow(self) -> subprocess.Popen[bytes] | None:
+        """Start to follow from where `history` ended; None where there is no journalctl."""
+        after = f"--after-cursor={self._cursor}" if self._cursor else self._since
+        return self._start("--follow", "--lines=all", after)
+
+    def read(self, raw: bytes) -> Line | None:
+        """Read one line of `journalctl -o json`."""
+        with suppress(ValueError, KeyError, TypeError):
+            entry = json.loads(raw)
+            self._cursor = entry["__CURSOR"]
+            return _line(entry)
+        return None
+
+    def _start(self, *options: str) -> subprocess.Popen[bytes] | None:
+        command = ["journalctl", f"--user-unit={UNIT}", "--output=json", "--no-pager", *options]
+        try:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "LC_ALL": "C"},
+            )
+        except OSError as error:
+            self.problem = f"journalctl: {error.strerror}"
+            return None
+
+
+def _line(entry: Mapping[str, Any]) -> Line:
+    moment = output.iso(int(entry["__REALTIME_TIMESTAMP"]) / 1_000_000)
+    level = _LEVEL_NAMES.get(_text(entry.get("PRIORITY")), "error")
+    text = _text(entry.get("MESSAGE"))
+    event = _text(entry.get("AAP_EVENT"))
+    fields = {key: _text(entry[name]) for name, key in _OWN_FIELDS.items() if name in entry}
+    source = "api" if "AAP_EVENT" in entry else _text(entry.get("SYSLOG_IDENTIFIER")) or "api"
+    return Line(moment, level, source, event or "output", fields, text)
+
+
+def _text(value: Any) -> str:
+    """The journal gives bytes that are no UTF-8 as a list of numbers, and too long ones as null."""
+    if isinstance(value, list):
+        return bytes(b for b in value if isinstance(b, int)).decode("utf-8", "replace")
+    return "" if value is None else str(value)

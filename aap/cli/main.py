@@ -1,0 +1,213 @@
+"""Where `aap` starts, and the one place where it ends.
+
+Importing typer takes several times as long as Python's own start, and agents,
+hooks and shells call a few commands all the time. So the commands in `HOT` are
+run straight from here where the arguments fit the small grammar below. Anything
+else (`--help`, an unknown option, a value that does not parse) goes to the
+Typer tree, which says what is wrong. A test holds `HOT` against that tree.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from aap.cli import output
+from aap.errors import AapError, Exit
+from aap.message import State
+
+Keywords = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a hot command: the keyword it fills, and how its value is read."""
+
+    keyword: str
+    read: Callable[[str], Any] | None = None  # None: a flag
+    many: bool = False
+
+
+@dataclass(frozen=True)
+class Hot:
+    """A command that needs no argument parser: which function, which options."""
+
+    function: str  # in aap.cli.inbox
+    options: dict[str, Option] = field(default_factory=dict)
+    takes_ids: bool = False  # at least one
+
+
+_JSON = {"--json": Option("as_json")}
+
+PLACE = {
+    "--config": Option("config", str),
+    "--workspace": Option("workspace", str),
+    "-w": Option("workspace", str),
+}
+
+HOT = {
+    "ls": Hot(
+        "ls",
+        {
+            "--state": Option("states", State, many=True),
+            "--limit": Option("limit", int),
+            "--all": Option("show_all"),
+            **_JSON,
+        },
+    ),
+    "show": Hot("show", {"--raw": Option("raw"), **_JSON}, takes_ids=True),
+    "new": Hot("new", {"--conversation": Option("conversation", str), **_JSON}),
+    "done": Hot("done", takes_ids=True),
+    "ids": Hot("complete_ids"),
+}
+
+
+class _NotHotError(Exception):
+    """The arguments are the Typer tree's to judge."""
+
+
+def main() -> NoReturn:
+    """Run `aap` with the process's arguments, and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; every error ends here, as a line for people and an exit code."""
+    output.prepare()
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+        return code
+    except AapError as error:
+        output.warn(str(error), error.hint)
+        return error.code
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:  # `aap inbox ls | head -1`: the reader has what it wanted
+        _drop_stdout()
+        return Exit.OK
+    except OSError as error:
+        return _os_error(error)
+    except Exception as error:
+        return _unexpected(error)
+
+
+def _drop_stdout() -> None:
+    """Let what could not be written go, or Python would try again at its end and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _os_error(error: OSError) -> int:
+    import errno
+
+    if os.environ.get("AAP_DEBUG"):
+        raise error
+    try:
+        sys.stdout.flush()
+    except OSError:  # it was stdout itself: a full disk, a closed descriptor
+        _drop_stdout()
+    where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+    output.warn(f"{where}{error.strerror or error}")
+    return {
+        errno.EACCES: Exit.NO_PERMISSION,
+        errno.EPERM: Exit.NO_PERMISSION,
+        errno.EROFS: Exit.NO_PERMISSION,
+        errno.ENOENT: Exit.NOT_FOUND,
+        errno.ENOSPC: Exit.TRY_AGAIN,
+        errno.EDQUOT: Exit.TRY_AGAIN,
+    }.get(error.errno or 0, Exit.FAILED)
+
+
+def _unexpected(error: Exception) -> int:
+    if os.environ.get("AAP_DEBUG"):
+        raise error
+    output.warn(
+        f"unexpected {type(error).__name__}: {error}",
+        "this is a fault in aap; AAP_DEBUG=1 before the same command shows where",
+    )
+    return Exit.FAILED
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    if list(arguments) == ["--version"]:
+        from aap import __version__
+
+        output.write(f"aap {__version__}")
+        return Exit.OK
+    try:
+        function, words, keywords = parse_hot(arguments)
+    except _NotHotError:
+        from aap.cli import app
+
+        return app.run(arguments)
+    return _call_hot(function, words, keywords)
+
+
+def _call_hot(function: str, words: Sequence[str], keywords: Keywords) -> int:
+    from aap.cli import inbox
+    from aap.cli.place import Place
+
+    place = Place(keywords.pop("workspace", None), keywords.pop("config", None))
+    code: int = getattr(inbox, function)(place, *([words] if words else []), **keywords)
+    return code
+
+
+def parse_hot(arguments: Sequence[str]) -> tuple[str, list[str], Keywords]:
+    """Read the arguments of a hot command: its function, the ids, the keywords that were given.
+
+    Raises an error that `_dispatch` knows for anything but a well-formed hot command.
+    """
+    place: Keywords = {}
+    rest = _read_options(list(arguments), PLACE, place)
+    if len(rest) < 2 or rest[0] != "inbox" or rest[1] not in HOT:
+        raise _NotHotError
+    hot = HOT[rest[1]]
+    given: Keywords = {}
+    words: list[str] = []
+    rest = rest[2:]
+    while rest := _read_options(rest, {**PLACE, **hot.options}, given):
+        words.append(rest.pop(0))
+    if bool(words) != hot.takes_ids:
+        raise _NotHotError
+    return hot.function, words, {**place, **given}
+
+
+def _read_options(rest: list[str], options: dict[str, Option], into: Keywords) -> list[str]:
+    """Take options from the front until a word; return what is left."""
+    while rest and rest[0].startswith("-") and rest[0] != "-":
+        name, equals, value = rest.pop(0).partition("=")
+        option = options.get(name)
+        if option is None or (equals and (option.read is None or not name.startswith("--"))):
+            raise _NotHotError
+        if option.read is None:
+            into[option.keyword] = True
+            continue
+        if not equals:
+            value = _value(rest)
+        _store(option, option.read, value, into)
+    return rest
+
+
+def _value(rest: list[str]) -> str:
+    # Whether "-x" is a value or a forgotten one is for the real parser to say.
+    if not rest or rest[0].startswith("-"):
+        raise _NotHotError
+    return rest.pop(0)
+
+
+def _store(option: Option, read: Callable[[str], Any], value: str, into: Keywords) -> None:
+    try:
+        result = read(value)
+    except ValueError:
+        raise _NotHotError from None
+    if option.many:
+        into.setdefault(option.keyword, []).append(result)
+    else:
+        into[option.keyword] = result
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+"""The one door to the terminal: stdout is data, stderr is talk.
+
+The rules, all of them:
+
+1.  What a command was asked for goes to stdout; notes, warnings, errors and questions to stderr.
+2.  `--json` prints one document, or one a line for lists; each names its schema and version.
+    Members are only ever added within a version.
+3.  Colour only where stdout (or stderr) is a terminal, NO_COLOR is empty and TERM is not dumb.
+4.  Never a pager, never a spinner.
+5.  Tables are cut to the terminal; off a terminal only to `OFF_TERMINAL` columns of free text.
+6.  Text from outside (chat names, messages) is shown with its control characters escaped.
+7.  Nothing that can be in a message makes printing fail: what the locale cannot say is escaped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+OFF_TERMINAL = 160
+
+# C0 and C1 controls and DEL (escape sequences start there), separators that end a line,
+# bidirectional overrides (text that reads other than it is), lone surrogates (no UTF-8).
+_HARMFUL = "\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_HARMFUL_RE = re.compile(f"[{_HARMFUL}]")
+_HARMFUL_BUT_LAYOUT_RE = re.compile(f"(?![\n\t])[{_HARMFUL}]")
+
+_SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+
+
+def prepare() -> None:
+    """Make stdout and stderr unable to fail on any text. Called once, at the start."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def write(text: str) -> None:
+    """Print one piece of data, with its newline, on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def write_bytes(data: bytes) -> None:
+    """Print bytes on stdout exactly as they are."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def flush() -> None:
+    """Let a reader at the other end of a pipe see what was printed."""
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Say something to the person, on stderr."""
+    sys.stdout.flush()  # so that a terminal shows both in the order they were said
+    sys.stderr.write(text + "\n")
+
+
+def warn(text: str, hint: str = "") -> None:
+    """Say what went wrong, on stderr, in the one form that all of aap uses."""
+    note(f"{paint('aap:', 'red', sys.stderr)} {harmless(text, layout=True)}")
+    if hint:
+        note(f"  {harmless(hint, layout=True)}")
+
+
+def ask(question: str) -> bool:
+    """Ask on stderr; only a `y` or `yes` from a terminal is a yes."""
+    if not sys.stdin.isatty():
+        return False
+    sys.stdout.flush()
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+# Colour and width
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Whether escape sequences are welcome on `stream`."""
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+    return wanted and stream.isatty()
+
+
+def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
+    """Return `text` in a colour where the stream (stdout unless told) takes colours."""
+    if not text or not colour or not has_colour(stream or sys.stdout):
+        return text
+    return f"\x1b[{_SGR[colour]}m{text}\x1b[0m"
+
+
+def columns() -> int | None:
+    """Width of the terminal behind stdout; None where there is none."""
+    try:
+        width = os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):
+        return None
+    return width or 80
+
+
+def lines() -> int | None:
+    """Height of the terminal behind stdout; None where there is none."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).lines or 24
+    except (OSError, ValueError):
+        return None
+
+
+def harmless(text: str, *, layout: bool = False) -> str:
+    r"""Return `text` with what could move the cursor, hide or reorder text escaped (`\x1b`).
+
+    With `layout` newlines and tabs stay.
+    """
+    if text.isprintable():
+        return text
+    pattern = _HARMFUL_BUT_LAYOUT_RE if layout else _HARMFUL_RE
+    return pattern.sub(_escape, text)
+
+
+def one_line(text: str, limit: int = 4000) -> str:
+    """Return `text` harmless, with each run of white space as one space.
+
+    Only the first `limit` characters are looked at: a message may hold megabytes.
+    """
+    return harmless(" ".join(text[:limit].split()))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def display_width(text: str) -> int:
+    """Columns that `text` takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_char_width, text))
+
+
+def _char_width(char: str) -> int:
+    import unicodedata
+
+    if unicodedata.category(char) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def cut(text: str, width: int) -> str:
+    """Return `text` in at most `width` columns, with an ellipsis where something is missing."""
+    if display_width(text) <= width:
+        return text
+    ellipsis = "…" if _is_utf8() else "..."
+    room = max(0, width - len(ellipsis))
+    kept: list[str] = []
+    for char in text:
+        room -= 1 if char.isascii() else _char_width(char)
+        if room < 0:
+            break
+        kept.append(char)
+    return ("".join(kept).rstrip() + ellipsis)[: max(width, 1)]
+
+
+def pad(text: str, width: int, *, right: bool = False) -> str:
+    """Return `text` filled with spaces to `width` columns."""
+    fill = " " * (width - display_width(text))
+    return fill + text if right else text + fill
+
+
+# Tables
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table. The last column of a table takes what room is left."""
+
+    title: str
+    most: int = 40
+    right: bool = False
+    colours: Mapping[str, str] | None = None  # cell -> colour
+
+
+def table(head: Sequence[Column], rows: Sequence[Sequence[str]], *, least: int = 12) -> None:
+    """Print rows under titles, cut to the terminal; columns that are empty throughout are left out.
+
+    Where the last column would have fewer than `least` columns, each row is printed
+    as two lines: so the table is still read at 40 columns.
+    """
+    kept = [i for i in range(len(head)) if i == len(head) - 1 or any(row[i] for row in rows)]
+    head, rows = [head[i] for i in kept], [[row[i] for i in kept] for row in rows]
+    widths = [_column_width(column, [row[i] for row in rows]) for i, column in enumerate(head)]
+    total = columns()
+    left = (total or OFF_TERMINAL + sum(widths[:-1])) - sum(width + 2 for width in widths[:-1])
+    if total is not None and left < least:
+        _print_folded(head, rows, total)
+        return
+    widths[-1] = max(left, 1)
+    titles = "  ".join(pad(c.title, w, right=c.right) for c, w in zip(head, widths, strict=True))
+    write(paint(cut(titles.rstrip(), total or len(titles)), "dim"))
+    for row in rows:
+        cells = [_cell(c, t, w) for c, t, w in zip(head, row, widths, strict=True)]
+        write("  ".join(cells).rstrip())
+
+
+def _column_width(column: Column, cells: Sequence[str]) -> int:
+    widest = max((display_width(cell) for cell in cells), default=0)
+    return max(len(column.title), min(column.most, widest))
+
+
+def _cell(column: Column, text: str, width: int) -> str:
+    shown = pad(cut(text, width), width, right=column.right)
+    return paint(shown, (column.colours or {}).get(text, ""))
+
+
+def _print_folded(head: Sequence[Column], rows: Sequence[Sequence[str]], total: int) -> None:
+    for row in rows:
+        parts = [
+            cut(text, column.most) for column, text in zip(head[:-1], row[:-1], strict=True) if text
+        ]
+        line = ""
+        for part in parts:
+            if line and display_width(line) + 1 + display_width(part) > total:
+                write(line)
+                line = " "
+            line = f"{line} {part}" if line else part
+        write(cut(line, total))
+        if row[-1]:
+            write(f"  {paint(cut(row[-1], total - 2), 'bold')}")
+
+
+def fields(pairs: Sequence[tuple[str, str]]) -> None:
+    """Print a name and a value a line, aligned; pairs without a value are left out."""
+    shown = [(name, value) for name, value in pairs if value]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        write(f"{paint(pad(name, width), 'dim')}  {value}")
+
+
+# Times and sizes
+
+
+def age(seconds: float) -> str:
+    """Return a span as people say it: `3 s`, `5 min`, `2 h`, `4 d`."""
+    seconds = max(0, int(seconds))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def iso(moment: float) -> str:
+    """Return a moment (seconds since the epoch) in UTC: `2026-11-23T21:10:26.123Z`."""
+    parts = time.gmtime(moment)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", parts) + f".{int(moment * 1000) % 1000:03d}Z"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people say it: `61 kB`."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+# JSON
+
+
+def write_json(schema: str, **members: Any) -> None:
+    """Print one JSON document on one line: `{"schema": "aap.NAME/1", …}`."""
+    ascii_only = not _is_utf8()
+    text = json.dumps({"schema": schema, **members}, ensure_ascii=ascii_only, default=str)
+    # Within JSON these characters occur in strings alone, where an escape means the same.
+    write(text if ascii_only else _HARMFUL_RE.sub(_json_escape, text))
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
+
+def _is_utf8() -> bool:
+    return sys.stdout.encoding.lower().replace("-", "") == "utf8"

@@ -1,0 +1,39 @@
+"""Which workspace and which configuration a command is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aap.config import Loaded, Settings
+    from aap.inbox import Spool
+
+
+@dataclass(frozen=True)
+class Place:
+    """The options that every command takes; None where the command line says nothing."""
+
+    workspace: str | None = None
+    config: str | None = None
+
+    @cached_property
+    def loaded(self) -> Loaded:
+        """The configuration with its origins. Raises ConfigError."""
+        from aap import config
+
+        return config.load(workspace=self.workspace, config_file=self.config)
+
+    @property
+    def settings(self) -> Settings:
+        """The values alone."""
+        return self.loaded.settings
+
+    @cached_property
+    def spool(self) -> Spool:
+        """The workspace's spool, which need not exist yet."""
+        from aap import config
+        from aap.inbox import Spool
+
+        return Spool(config.spool_root(self.settings))
