@@ -255,10 +255,13 @@ class Spool:
         is followed (a link could point at a secret) or waited for (a FIFO).
         """
         fd = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb", buffering=0) as file:
+        try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise OSError(errno.EINVAL, "not a regular file", str(entry.path))
-            return file.read() if limit is None else file.read(limit)
+            with os.fdopen(fd, "rb", buffering=0, closefd=False) as file:
+                return file.read() if limit is None else file.read(limit)
+        finally:
+            os.close(fd)
 
     def retry_at(self, entry: Entry) -> float | None:
         """Seconds since the epoch at which a deferred message is due; None for any other."""
