@@ -19,7 +19,8 @@ from aap.message import Digest
 PROMPT_BYTES = 96 * 1024
 TEXT_BYTES = 8000
 
-_FENCE = re.compile(r"^<<<message ([^ \n]+) ([0-9a-f]{16})>>>$", re.MULTILINE)
+# The header names the number before any outside text can.
+_NUMBER = re.compile(r"each with the number ([0-9a-f]{16})\)")
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,12 @@ def init_prompt(workspace: Path) -> str:
 
 def read_messages(prompt: str) -> Iterator[tuple[str, str]]:
     """Take a prompt apart again: the id and the text of each message."""
-    for match in _FENCE.finditer(prompt):
-        end = prompt.find(f"\n<<<end {match[2]}>>>", match.end())
-        yield match[1], prompt[match.end() + 1 : max(end, match.end() + 1)]
+    number = _NUMBER.search(prompt)
+    if number is None:
+        return
+    block = rf"^<<<message (\S+) {number[1]}>>>\n(.*?)\n<<<end {number[1]}>>>$"
+    for match in re.finditer(block, prompt, re.MULTILINE | re.DOTALL):
+        yield match[1], match[2]
 
 
 def _message(item: Item, fence: str, room: int) -> str:
