@@ -1,0 +1,42 @@
+"""Settings: the table, the files, their order, and the keys of the API.
+
+Imports the standard library only, and little of it: the worker starts with this. `KeyRing`,
+`set_value` and `import_seed` and their like come from the modules `keys`, `store` and
+`takeover`, by who needs them.
+"""
+
+from aap.config.envfile import DoubtfulConfigError, Finding, parse
+from aap.config.load import Loaded, Origin, known_key, load
+from aap.config.paths import (
+    config_folder,
+    keys_file,
+    secrets_folder,
+    spool_root,
+    system_file,
+    user_file,
+    workspace_file,
+    workspaces,
+)
+from aap.config.table import SETTINGS, Setting, Settings, is_loopback
+
+__all__ = [
+    "SETTINGS",
+    "DoubtfulConfigError",
+    "Finding",
+    "Loaded",
+    "Origin",
+    "Setting",
+    "Settings",
+    "config_folder",
+    "is_loopback",
+    "keys_file",
+    "known_key",
+    "load",
+    "parse",
+    "secrets_folder",
+    "spool_root",
+    "system_file",
+    "user_file",
+    "workspace_file",
+    "workspaces",
+]

@@ -1,0 +1,52 @@
+"""Changing a configuration file in its place: one writer at a time, no surprise by a link."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aap.errors import AapError, ConfigError, PermissionDeniedError
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of `folder` while a file in it is read, changed and replaced.
+
+    The folder and not the file: the file is another one after each change. Raises
+    PermissionDeniedError, or AapError where the disk is at fault; so do the writes within.
+    """
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+    except OSError as error:
+        refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+        kind = PermissionDeniedError if refused else AapError
+        message = f"nothing can be written in {folder}: {error.strerror}"
+        raise kind(message, hint=f"ls -ld {folder}; df {folder}") from None
+
+
+def real_file(file: Path) -> Path:
+    """The file to replace when `file` is to be changed.
+
+    A symbolic link is followed (dotfile managers keep aap.conf elsewhere and would lose it to
+    a rename), but only when link and target are the caller's own: a link that another user,
+    or an agent in its workspace, has laid must not lead root to a file of the system's.
+    Raises ConfigError.
+    """
+    if not file.is_symlink():
+        return file
+    target = file.resolve()
+    me = os.geteuid()
+    owners = {file.lstat().st_uid, target.stat().st_uid if target.exists() else me}
+    if owners != {me}:
+        hint = f"change {target} itself, or replace the link by a file"
+        raise ConfigError(f"{file} is a link, and not all of it is yours", hint=hint)
+    return target

@@ -1,0 +1,319 @@
+"""Settings from all their places, each with its origin.
+
+What comes first wins:
+
+1. flags
+2. `AAP_*` variables (`AAP_PORT` and so on)
+3. secrets: systemd credentials (`api-key`, `a2a-key`), then the files of these names in the
+   folder `secrets`. Above the files, since an agent may write its workspace's file.
+4. `<workspace>/.ai-agent-proxy.conf`
+5. `aap.conf` of the user, or in its place the file that `--config` or `AAP_CONFIG` names
+6. `/etc/aap/aap.conf`
+7. defaults
+
+`./.ai-agent-proxy.conf` is read only where the current folder is the workspace. ai-agent-proxy
+read it anywhere; but the units have another current folder than the person at the terminal,
+and would run on other settings than `aap` shows. `aap --config` and `aap config import` take it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from aap.config.envfile import (
+    Assignment,
+    DoubtfulConfigError,
+    Finding,
+    decode,
+    parse,
+    read_bytes,
+)
+from aap.config.paths import secrets_folder, system_file, user_file, workspace_file
+from aap.config.table import NAMES, SETTINGS, Setting, Settings, Value, nearest_key
+from aap.errors import ConfigError
+
+PREFIX = "AAP_"
+SAMPLE_KEY = "aibot_<your-key-something>"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value came from.
+
+    `where` is flag, environment, credential, secret, workspace, config, user, system or
+    default; `name` is the flag's, the variable's or the file's name for people; `text` is
+    the value as written (a secret too: mask it where `SETTINGS[key].secret`).
+    """
+
+    where: str
+    name: str = ""
+    file: Path | None = None
+    line: int = 0
+    text: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Settings, the origin of each by key, harmless findings, and the files that were read."""
+
+    settings: Settings
+    origins: dict[str, Origin]
+    findings: tuple[Finding, ...]
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One value of one layer, not yet read."""
+
+    key: str
+    origin: Origin
+    finding: Finding  # what is said if the value is wrong
+    folder: str | None = None  # where a relative path starts
+
+    def value(self) -> Value | Finding:
+        try:
+            return SETTINGS[self.key].parse(self.origin.text, self.folder)
+        except ValueError as error:
+            said = vars(self.finding) | {"message": f"{self.key}: {error}"}
+            return Finding(**said)
+
+
+_Layer = dict[str, _Entry]
+
+
+@dataclass
+class _Files:
+    """Files as they are read: each once, with all that is doubtful in them."""
+
+    read: list[Path] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def layer(self, path: Path, where: str, *, needed: bool = False) -> _Layer:
+        if any(path == other or _same_file(path, other) for other in self.read):
+            return {}
+        text = _read_file(path, needed=needed)
+        if text is None:
+            return {}
+        self.read.append(path)
+        parsed = parse(text, str(path))
+        self.findings += parsed.findings
+        layer: _Layer = {}
+        for entry in parsed.assignments:
+            self._add(layer, _file_entry(entry, path, where))
+        return layer
+
+    def _add(self, layer: _Layer, entry: _Entry | None) -> None:
+        if entry is None:
+            return
+        if isinstance(bad := entry.value(), Finding):
+            self.findings.append(bad)
+        # An alias never counts over the name itself, whichever is first.
+        if entry.origin.name == entry.key or entry.key not in layer:
+            layer[entry.key] = entry
+
+
+def load(
+    *,
+    workspace: str | None = None,
+    config_file: str | None = None,
+    overrides: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Loaded:
+    """Read all places in their order.
+
+    `overrides` are flags, by key. Raises ConfigError, where lines are doubtful or values wrong
+    a DoubtfulConfigError with all findings.
+    """
+    files = _Files()
+    given = _flag_layer(workspace, overrides or {})
+    variables = _environment_layer(environ, files.findings)
+    secret = _secret_layer(environ)
+    named = config_file or environ.get(PREFIX + "CONFIG")
+    if named:
+        path = Path(os.path.abspath(os.path.expanduser(named)))  # noqa: PTH100, PTH111
+        user = files.layer(path, "config", needed=True)
+    else:
+        user = files.layer(user_file(environ), "user")
+    system = files.layer(system_file(), "system")
+    layers = [given, variables, secret, user, system]
+    own = _workspace_layer(layers, files)
+    layers.insert(3, own)
+    return _settle(layers, files)
+
+
+def _settle(layers: list[_Layer], files: _Files) -> Loaded:
+    values: dict[str, Any] = {}  # each was read by its own row
+    origins: dict[str, Origin] = {}
+    for key, row in SETTINGS.items():
+        entry = next((layer[key] for layer in layers if key in layer), None)
+        if entry is None:
+            origins[key] = Origin("default", text=row.default)
+            continue
+        value = entry.value()
+        origins[key] = entry.origin
+        if isinstance(value, Finding):
+            files.findings += [] if value in files.findings else [value]
+        else:
+            values[row.attribute] = value
+    _stop_at_errors(files.findings)
+    settings = replace(Settings(), **values)
+    _check_together(settings, origins)
+    findings = (*files.findings, *_advice(settings, origins))
+    return Loaded(settings, origins, findings, tuple(files.read))
+
+
+def _stop_at_errors(findings: list[Finding]) -> None:
+    errors = tuple(finding for finding in findings if not finding.harmless)
+    if errors:
+        raise DoubtfulConfigError(errors)
+
+
+def _check_together(settings: Settings, origins: dict[str, Origin]) -> None:
+    if settings.retry_min > settings.retry_max:
+        low, high = origins["RETRY_MIN"].text, origins["RETRY_MAX"].text
+        raise ConfigError(
+            f"RETRY_MIN ({low}) is longer than RETRY_MAX ({high})",
+            hint="aap config explain RETRY_MIN RETRY_MAX",
+        )
+
+
+def _advice(settings: Settings, origins: dict[str, Origin]) -> Iterator[Finding]:
+    if settings.api_key == SAMPLE_KEY:
+        origin = origins["API_KEY"]
+        yield Finding(
+            "sample-key",
+            str(origin.file or origin.name),
+            "API_KEY is the sample from a README, which everyone knows",
+            origin.line,
+            1 if origin.line else 0,
+            hint="give it a key of your own",
+            harmless=True,
+        )
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _read_file(path: Path, *, needed: bool) -> str | None:
+    try:
+        return decode(read_bytes(path), str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        if needed:
+            hint = "give --config (or AAP_CONFIG) the path of a file"
+            raise ConfigError(f"{path} does not exist", hint=hint) from None
+        return None
+    except OSError as error:
+        hint = f"ls -ld {path}"
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", hint=hint) from None
+
+
+def _file_entry(entry: Assignment, path: Path, where: str) -> _Entry | None:
+    key = NAMES.get(entry.key)
+    if key is None:
+        return None  # the parser has said so
+    column = min(entry.value_column, len(entry.excerpt) + 1)
+    finding = Finding("bad-value", str(path), "", entry.value_line, column, entry.excerpt)
+    origin = Origin(where, entry.key, path, entry.line, entry.value)
+    return _Entry(key, origin, finding, str(path.parent))
+
+
+def _plain_entry(key: str, text: str, where: str, name: str, file: Path | None = None) -> _Entry:
+    return _Entry(key, Origin(where, name, file, 0, text), Finding("bad-value", name, ""))
+
+
+def _flag_layer(workspace: str | None, overrides: Mapping[str, str]) -> _Layer:
+    layer: _Layer = {}
+    for name, text in overrides.items():
+        key = known_key(name)
+        layer[key] = _plain_entry(key, text, "flag", _flag(key))
+    if workspace is not None:
+        layer["WORKSPACE"] = _plain_entry("WORKSPACE", workspace, "flag", "--workspace")
+    return layer
+
+
+def _flag(key: str) -> str:
+    return "--" + key.lower().replace("_", "-")
+
+
+def _environment_layer(environ: Mapping[str, str], findings: list[Finding]) -> _Layer:
+    """`AAP_*`. An unknown one is worth a word only: other programs may use the prefix too."""
+    layer: _Layer = {}
+    for name in environ:
+        if not name.startswith(PREFIX) or name == PREFIX + "CONFIG":
+            continue
+        key = NAMES.get(name[len(PREFIX) :])
+        if key is None:
+            message = "this variable is no setting of aap"
+            findings.append(Finding("unknown-variable", name, message, harmless=True))
+        elif name == PREFIX + key or key not in layer:
+            layer[key] = _plain_entry(key, environ[name], "environment", name)
+    return layer
+
+
+def secret_name(row: Setting) -> str:
+    """The file in `secrets/`, and the systemd credential, that holds a secret setting."""
+    return row.key.lower().replace("_", "-")
+
+
+def _secret_layer(environ: Mapping[str, str]) -> _Layer:
+    layer: _Layer = {}
+    folders = [("secret", secrets_folder(environ))]
+    if credentials := environ.get("CREDENTIALS_DIRECTORY"):
+        folders.insert(0, ("credential", Path(credentials)))
+    for row in (row for row in SETTINGS.values() if row.secret):
+        for where, folder in folders:
+            path = folder / secret_name(row)
+            text = _read_secret(path)
+            if text:
+                layer[row.key] = _plain_entry(row.key, text, where, str(path), path)
+                break
+    return layer
+
+
+def _read_secret(path: Path) -> str:
+    """Return a secret without its line's end; empty where there is none, or none for us.
+
+    The worker's unit hides the folder, which shows as EACCES or as an empty folder.
+    """
+    try:
+        return decode(read_bytes(path), str(path)).rstrip("\r\n")
+    except OSError:
+        return ""
+
+
+def _workspace_layer(layers: list[_Layer], files: _Files) -> _Layer:
+    """Read the workspace's own file, which cannot send us to another workspace."""
+    entry = next((layer["WORKSPACE"] for layer in layers if "WORKSPACE" in layer), None)
+    folder = entry.value() if entry else SETTINGS["WORKSPACE"].parse(SETTINGS["WORKSPACE"].default)
+    if not isinstance(folder, Path):
+        return {}  # a wrong value: said when all is settled
+    layer = files.layer(workspace_file(folder), "workspace")
+    redirect = layer.pop("WORKSPACE", None)
+    if redirect and redirect.value() != folder:
+        said = vars(redirect.finding) | {
+            "code": "other-workspace",
+            "message": f"this is the file of {folder}, and cannot name another workspace",
+            "hint": "set WORKSPACE with: aap config set WORKSPACE …",
+            "harmless": True,
+        }
+        files.findings.append(Finding(**said))
+    return layer
+
+
+def known_key(name: str) -> str:
+    """The key that `name` (a key or an alias, in any case) means; raises ConfigError."""
+    key = NAMES.get(name.upper())
+    if key is None:
+        near = nearest_key(name)
+        hint = f"did you mean {near}?" if near else "see the keys with: aap config list"
+        raise ConfigError(f"{name} is no setting of aap", hint=hint)
+    return key

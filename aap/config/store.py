@@ -1,0 +1,167 @@
+"""Changing configuration files: comments and order stay, and what was written reads back."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from aap.config.envfile import (
+    Assignment,
+    DoubtfulConfigError,
+    decode,
+    find_not_text,
+    parse,
+    read_bytes,
+)
+from aap.config.files import locked, real_file
+from aap.config.load import known_key, secret_name
+from aap.config.table import NAMES, SETTINGS
+from aap.errors import ConfigError
+from aap.files import make_folder, write_atomic
+
+# Where these are found it is not sure which text belongs to which setting.
+_TANGLED = frozenset({"unclosed-quote", "swallowed-line", "comment-backslash", "not-text"})
+_PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./~<>^!?*()\[\]{}-]*", re.ASCII)
+_SETTING_IN_VALUE = re.compile(r"\n(?=[ \t]*(?:export[ \t]+)?[A-Z][A-Z0-9_]*[ \t]*=)")
+
+
+def quote(value: str) -> str:
+    """Write `value` so that systemd and aap read the same back.
+
+    Raises ConfigError for characters that systemd refuses in a value.
+    """
+    strange = find_not_text(value) >= 0 or re.search(r"[\x00-\x08\x0b-\x1f\x7f]", value)
+    if strange:
+        raise ConfigError("the value has a control character in it, which no file can hold")
+    if _PLAIN.fullmatch(value):
+        return value
+    inside = re.sub(r'(["\\`$])', r"\\\1", value)
+    # A line that looks like a setting would be taken for the sign of an open quote: another
+    # pair of quotes, which is joined to the first, says that it is meant so.
+    return '"' + _SETTING_IN_VALUE.sub('\n""', inside) + '"'
+
+
+def set_value(file: Path, key: str, value: str, *, mode: int = 0o600) -> bool:
+    """Set `key` in `file`; False if it was so already.
+
+    The line is replaced where it stands (further lines of the same key go), or added at the
+    end. A new file and its folder are made, the file with `mode`. A file that holds a secret
+    becomes 0600; another keeps its mode, without write permission for others, since the
+    system's services may have to read it. Raises ConfigError, PermissionDeniedError.
+    """
+    key = known_key(key)
+    value = _as_stored(key, value)
+    make_folder(file.parent)
+    with locked(file.parent):
+        text = _read(file)
+        changed = _with_value(text, key, value)
+        _check_change(text, changed, key, value)
+        if changed == text:
+            return False
+        _write(file, changed, mode)
+    return True
+
+
+def unset_value(file: Path, key: str) -> bool:
+    """Take all lines of `key` (and of its aliases) out of `file`; False if there was none.
+
+    Raises ConfigError, PermissionDeniedError.
+    """
+    key = known_key(key)
+    if not file.exists():
+        return False
+    with locked(file.parent):
+        text = _read(file)
+        changed = _without(text, _entries(text, key))
+        _check_change(text, changed, key, None)
+        if changed == text:
+            return False
+        _write(file, changed, 0o600)
+    return True
+
+
+def set_secret(folder: Path, key: str, value: str) -> bool:
+    """Keep a secret setting in its own file of `folder` (0700); False if it was so already."""
+    key = known_key(key)
+    _as_stored(key, value)
+    make_folder(folder)
+    folder.chmod(0o700)
+    file = folder / secret_name(SETTINGS[key])
+    with locked(folder):
+        if _read(file) == f"{value}\n":
+            return False
+        write_atomic(real_file(file), f"{value}\n".encode())
+    return True
+
+
+def _as_stored(key: str, value: str) -> str:
+    """Check a value, and make a relative path a whole one: it was typed in this folder."""
+    row = SETTINGS[key]
+    try:
+        read = row.parse(value)
+    except ValueError as error:
+        raise ConfigError(f"{key}: {error}", hint=f"aap config explain {key}") from None
+    return str(read) if row.kind == "path" and not value.startswith("~") else value
+
+
+def _read(file: Path) -> str:
+    try:
+        text = decode(read_bytes(file), str(file))
+    except FileNotFoundError:
+        return ""
+    tangled = tuple(item for item in parse(text, str(file)).findings if item.code in _TANGLED)
+    if tangled:
+        raise DoubtfulConfigError(tangled)
+    return text
+
+
+def _write(file: Path, text: str, mode: int) -> None:
+    target = real_file(file)
+    if target.exists():
+        mode = target.stat().st_mode & 0o755
+    if any(SETTINGS[key].secret for key in _values(text)):
+        mode = 0o600
+    write_atomic(target, text.encode(), mode | 0o600)
+
+
+def _entries(text: str, key: str) -> list[Assignment]:
+    return [entry for entry in parse(text).assignments if NAMES.get(entry.key) == key]
+
+
+def _values(text: str) -> dict[str, str]:
+    """What counts in a file: of an alias and the name itself, the name; else the last."""
+    entries = [entry for entry in parse(text).assignments if entry.key in NAMES]
+    aliases = {NAMES[entry.key]: entry.value for entry in entries if entry.key not in SETTINGS}
+    return aliases | {entry.key: entry.value for entry in entries if entry.key in SETTINGS}
+
+
+def _with_value(text: str, key: str, value: str) -> str:
+    line = f"{key}={quote(value)}"
+    entries = _entries(text, key)
+    if not entries:
+        return text + ("\n" if text and text[-1] not in "\n\r" else "") + line + "\n"
+    *others, last = entries
+    if not others and last.key == key and last.value == value:
+        return text
+    return _without(text[: last.start] + line + text[last.end :], others)
+
+
+def _without(text: str, entries: list[Assignment]) -> str:
+    """Cut the entries' whole lines, from the last to the first, so that places stay right."""
+    for entry in reversed(entries):
+        start = entry.start - len(text[: entry.start]) + len(text[: entry.start].rstrip(" \t"))
+        end = entry.end
+        end += 2 if text[end : end + 2] == "\r\n" else min(1, len(text) - end)
+        text = text[:start] + text[end:]
+    return text
+
+
+def _check_change(before: str, after: str, key: str, value: str | None) -> None:
+    """A change that would change another setting is not made."""
+    wanted = _values(before)
+    wanted.pop(key, None)
+    if value is not None:
+        wanted[key] = value
+    if _values(after) != wanted:
+        hint = "aap config edit"
+        raise ConfigError(f"{key} cannot be changed without changing other lines", hint=hint)
