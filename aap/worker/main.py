@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from aap import config
 from aap.config import Settings
@@ -31,12 +30,14 @@ def main(argv: list[str]) -> int:
     """
     try:
         workspace, sweep = _read_arguments(argv)
-        spool = Spool(workspace / config.SPOOL)
+
+        def load() -> Settings:
+            return config.load(workspace=workspace).settings
+
+        spool = Spool(config.spool_root(load()))
         spool.create()
         log = DailyLog(spool.logs)
-        if sweep:
-            return _sweep(spool, log)
-        return _work(spool, log, lambda: config.load(workspace=str(workspace)).settings)
+        return _sweep(spool, log) if sweep else _work(spool, log, load)
     except AapError as error:
         print(f"<3>{error}{f' ({error.hint})' if error.hint else ''}", flush=True)  # noqa: T201
         return error.code
@@ -45,11 +46,11 @@ def main(argv: list[str]) -> int:
         return Exit.TRY_AGAIN
 
 
-def _read_arguments(argv: list[str]) -> tuple[Path, bool]:
+def _read_arguments(argv: list[str]) -> tuple[str, bool]:
     words = [word for word in argv if word != "--sweep"]
     if len(words) != 2 or words[0] != "--workspace":
         raise UsageError(USAGE)
-    return Path(words[1]), "--sweep" in argv
+    return words[1], "--sweep" in argv
 
 
 def _sweep(spool: Spool, log: DailyLog) -> int:
