@@ -1,0 +1,195 @@
+"""`aap install` and `aap uninstall`: the units, in place and gone again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aap.cli import output
+from aap.cli.place import Place
+from aap.errors import Exit, UsageError
+from aap.message import State
+
+if TYPE_CHECKING:
+    from aap.systemd.install import Wish
+
+
+def install(
+    place: Place,
+    *,
+    linger: bool | None = None,
+    system: bool = False,
+    yes: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Install the units for this user, or bring them up to date.
+
+    `linger`: True turns lingering on, False leaves it as it is; None asks on a
+    terminal and is an error elsewhere if the user does not linger. `yes` answers
+    every question. Prints what was done (schema `aap.install/1`).
+    """
+    from aap.systemd import install as installing
+    from aap.systemd import manager as managers
+    from aap.systemd.manager import Manager
+
+    manager = Manager("system" if system else "user")
+    if linger is None and not managers.has_linger():
+        linger = True if yes or _ask_linger(managers.user_name()) else None
+    wish = _wish(place, linger, manager.mode)
+    plan = installing.prepare(manager, wish)
+    report = installing.apply(manager, wish, plan)
+    notes = [*report.notes, *(_notes(place, plan.environ["PATH"]) if report.changed else ())]
+    if as_json:
+        output.write_json(
+            "aap.install/1",
+            changed=report.changed,
+            actions=report.actions,
+            notes=notes,
+            folder=report.folder,
+            units=report.units,
+            listen=[plan.listen, str(manager.runtime / "aap/api.sock")],
+            sandbox="full" if plan.mounts else "seccomp",
+        )
+        return Exit.OK
+    _tell(report.actions or ("aap is installed and up to date",), notes)
+    output.note(f"listening on http://{plan.listen}; try it: aap send hello")
+    return Exit.OK
+
+
+def _ask_linger(name: str) -> bool:
+    return output.ask(f"aap stops when {name} logs out, unless lingering is on. Turn it on?")
+
+
+def _tell(actions: tuple[str, ...], notes: list[str]) -> None:
+    for line in actions:
+        output.write(line)
+    for line in notes:
+        output.note(f"note: {line}")
+
+
+def _wish(place: Place, linger: bool | None, mode: str) -> Wish:
+    from aap import config
+    from aap.config.keys import KeyRing
+    from aap.systemd.install import Wish
+
+    settings = place.settings
+    return Wish(
+        host=settings.host,
+        port=settings.port,
+        has_key=bool(KeyRing.load(config.keys_file(), settings.api_key)),
+        workspaces=config.workspaces(settings),
+        secrets=config.secrets_folder(),
+        python=sys.executable,
+        folders=tuple(_spool_folders(place)),
+        environ=_environ(place),
+        stop_grace=settings.stop_grace,
+        linger=linger,
+        mode=mode,
+    )
+
+
+def _spool_folders(place: Place) -> Iterator[Path]:
+    from aap.inbox.spool import NOTES
+
+    yield from (place.spool.folder(state) for state in State)
+    yield place.spool.root / NOTES
+    yield place.spool.logs
+
+
+def _environ(place: Place) -> dict[str, str]:
+    """What the units must be told, because they do not come from this shell."""
+    found = {"PATH": _path(), "XDG_CONFIG_HOME": os.environ.get("XDG_CONFIG_HOME", "")}
+    if config_file := place.config or os.environ.get("AAP_CONFIG"):
+        found["AAP_CONFIG"] = str(Path(config_file).expanduser().absolute())
+    if place.loaded.origins["WORKSPACE"].where in {"flag", "environment"}:
+        found["AAP_WORKSPACE"] = str(place.settings.workspace)
+    return {key: value for key, value in found.items() if value}
+
+
+def _path() -> str:
+    """This shell's PATH: the user manager's own is too poor to find an agent in it.
+
+    The folder of `aap` itself comes last if need be, because agents call it.
+    """
+    given = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    folders = [folder for folder in given if folder.startswith("/") and Path(folder).is_dir()]
+    if shutil.which("aap", path=os.pathsep.join(folders)) is None:
+        folders.append(str(Path(sys.executable).parent))
+    return os.pathsep.join(dict.fromkeys(folders))
+
+
+def _notes(place: Place, path: str) -> Iterator[str]:
+    yield f"the agent is looked for in this shell's PATH ({path}); after a change, install again"
+    if place.config:
+        yield f"to use the same settings in this shell: export AAP_CONFIG={place.config}"
+    if place.loaded.origins["WORKSPACE"].where in {"flag", "environment"}:
+        workspace = place.settings.workspace
+        yield f"to make this workspace the default one: aap config set WORKSPACE {workspace}"
+
+
+def uninstall(
+    place: Place,
+    *,
+    purge: bool = False,
+    yes: bool = False,
+    system: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Stop and remove the units; messages stay, unless `purge` deletes them too.
+
+    `purge` asks on a terminal and wants `yes` elsewhere. Prints what was done
+    (schema `aap.uninstall/1`).
+    """
+    from aap.systemd import record
+    from aap.systemd.manager import Manager
+    from aap.systemd.uninstall import uninstall as take_away
+
+    manager = Manager("system" if system else "user")
+    known = record.read(manager.mode)
+    workspaces = list(known.paths.values()) if known else [place.settings.workspace]
+    spools = [path for path in map(_spool, workspaces) if path.exists()]
+    if purge and spools and not yes:
+        _confirm_purge(spools)
+    removal = take_away(manager)
+    there = [spool for spool in spools if spool.exists()]
+    deleted = [spool for spool in there if purge or not _holds_anything(spool)]
+    for spool in deleted:
+        shutil.rmtree(spool)
+    record.remove_empty(list(removal.folders))
+    kept = [spool for spool in spools if spool.exists()]
+    if as_json:
+        output.write_json(
+            "aap.uninstall/1",
+            changed=removal.changed,
+            actions=removal.actions,
+            notes=removal.notes,
+            deleted=deleted,
+            kept=kept,
+        )
+        return Exit.OK
+    actions = removal.actions or ("aap is not installed: nothing to do",)
+    _tell((*actions, *(f"deleted {spool}" for spool in deleted if purge)), list(removal.notes))
+    for spool in kept:
+        output.note(f"the messages stay in {spool}; aap uninstall --purge deletes them")
+    return Exit.OK
+
+
+def _spool(workspace: Path) -> Path:
+    from aap.config.paths import SPOOL_FOLDER
+
+    return workspace / SPOOL_FOLDER
+
+
+def _holds_anything(spool: Path) -> bool:
+    """Whether there is a file besides the lock: a message, a note of one, a log."""
+    return any(path.name != "LOCK" and not path.is_dir() for path in spool.rglob("*"))
+
+
+def _confirm_purge(spools: list[Path]) -> None:
+    said = ", ".join(map(str, spools))
+    if not output.ask(f"Delete all messages in {said} for good?"):
+        raise UsageError("nothing was deleted or uninstalled", hint="--yes says yes to --purge")

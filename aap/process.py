@@ -1,0 +1,85 @@
+"""The one door to short commands of other programs.
+
+argv lists only, never a shell; output captured, time limited, no terminal. Long
+runs (the agent's) have their own supervision in the worker and do not come here.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aap.errors import AapError, NotFoundError, TryAgainError
+
+TIMEOUT = 30.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended: a negative `code` is the signal that killed it."""
+
+    argv: tuple[str, ...]
+    code: int
+    out: str
+    err: str
+
+    @property
+    def ok(self) -> bool:
+        """True if the exit code was 0."""
+        return self.code == 0
+
+    @property
+    def complaint(self) -> str:
+        """What the command said last, or how it ended when it said nothing."""
+        said = (self.err.strip() or self.out.strip()).splitlines()
+        return said[-1].strip() if said else f"exit code {self.code}"
+
+
+class CommandError(AapError):
+    """A command that must succeed did not; `outcome` holds all that it said."""
+
+    def __init__(self, outcome: Outcome, *, hint: str = "") -> None:
+        super().__init__(f"{shlex.join(outcome.argv)}: {outcome.complaint}", hint=hint)
+        self.outcome = outcome
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float = TIMEOUT,
+    stdin: str = "",
+    environ: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Run a command to its end and return how it ended, whatever its exit code.
+
+    Messages come in English (LC_ALL=C.UTF-8). Raises NotFoundError when there is
+    no such program, TryAgainError (the command is killed) after `timeout` seconds.
+    """
+    import subprocess  # noqa: PLC0415 - 10 ms that most commands do without
+
+    try:
+        done = subprocess.run(
+            argv,
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout,
+            env={**(os.environ if environ is None else environ), "LC_ALL": "C.UTF-8"},
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise NotFoundError(f"the program {argv[0]} is not there") from error
+    except subprocess.TimeoutExpired as error:
+        raise TryAgainError(f"{shlex.join(argv)} did not end within {timeout:g} s") from error
+    return Outcome(tuple(argv), done.returncode, done.stdout, done.stderr)
+
+
+def check(argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str = "", hint: str = "") -> str:
+    """Run a command that must succeed and return its stdout; raises CommandError otherwise."""
+    outcome = run(argv, timeout=timeout, stdin=stdin)
+    if not outcome.ok:
+        raise CommandError(outcome, hint=hint)
+    return outcome.out

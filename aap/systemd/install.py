@@ -1,0 +1,389 @@
+"""Put the units in place: look first and change nothing, then change all or nothing.
+
+`prepare` finds everything that could go wrong and raises before anything is
+touched. `apply` notes how to take each step back before it takes it, and does
+so if a later one fails.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aap import __version__, files, process
+from aap.errors import AapError, ConfigError, NotRunningError, PermissionDeniedError, UsageError
+from aap.systemd import manager as managers
+from aap.systemd import ports, record, units
+from aap.systemd.manager import Manager
+from aap.systemd.record import Record
+from aap.systemd.units import Plan
+
+UNIT_MODE = 0o644
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be installed, as settings and options say it."""
+
+    host: str
+    port: int
+    has_key: bool
+    workspaces: Mapping[str, Path]
+    secrets: Path
+    python: str
+    folders: Sequence[Path] = ()  # to be made where missing
+    environ: Mapping[str, str] = field(default_factory=dict)
+    stop_grace: float = 20.0
+    linger: bool | None = None  # None: refuse if the user does not linger
+    mode: str = units.USER
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was done, as sentences in the past tense, and what the person should know."""
+
+    actions: tuple[str, ...]
+    notes: tuple[str, ...]
+    units: tuple[str, ...]
+    folder: Path
+
+    @property
+    def changed(self) -> bool:
+        """False if all was as it should be."""
+        return bool(self.actions)
+
+
+# Before
+
+
+def prepare(manager: Manager, wish: Wish) -> Plan:
+    """Check all that can be checked and return what to install; changes nothing.
+
+    Raises AapError, with the command that mends it, for whatever stands in the way.
+    """
+    if wish.mode != units.USER:
+        raise UsageError("only --user can be installed so far", hint="aap install --user")
+    manager.check_reachable()
+    listen = ports.listen_stream(wish.host, wish.port)
+    _check_exposure(wish, listen)
+    _check_folders(wish)
+    _check_python(wish.python)
+    _check_units(manager, wish)
+    _check_port(manager, listen)
+    _check_linger(wish)
+    return Plan(
+        python=wish.python,
+        listen=listen,
+        workspaces=wish.workspaces,
+        secrets=wish.secrets,
+        environ=wish.environ,
+        stop_seconds=round(wish.stop_grace) + 40,
+        mode=wish.mode,
+        systemd=manager.version(),
+        mounts=manager.has_mounts(),
+    )
+
+
+def _check_exposure(wish: Wish, listen: str) -> None:
+    host = ports.split(listen)[0]
+    if wish.has_key or host.startswith("127.") or host == "::1":
+        return
+    raise ConfigError(
+        f"HOST={wish.host} lets other machines in, and there is no key",
+        hint="set one first (aap config set API_KEY …), or: aap config set HOST 127.0.0.1",
+    )
+
+
+def _check_folders(wish: Wish) -> None:
+    for path in wish.workspaces.values():
+        units.check_name(path)
+        _check_visible(path, "the workspace")
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"the workspace {path} is no folder")
+    state = record.record_file(wish.mode).parent
+    wanted = [record.unit_folder(wish.mode), record.link_folder(wish.mode), state]
+    for folder in [*wanted, *wish.folders]:
+        _check_writable(folder)
+
+
+def _check_visible(path: Path, what: str) -> None:
+    for hidden in (Path("/tmp"), Path("/var/tmp")):  # noqa: S108 - refused, not used
+        if path.is_relative_to(hidden):
+            raise ConfigError(
+                f"{what} {path} lies below {hidden}, of which the units have one of their own",
+                hint="put it somewhere else, for example below your home",
+            )
+
+
+def _check_writable(folder: Path) -> None:
+    existing = next(each for each in (folder, *folder.parents) if each.exists())
+    if os.access(existing, os.W_OK | os.X_OK) and existing.is_dir():
+        return
+    read_only = os.statvfs(existing).f_flag & os.ST_RDONLY
+    why = "its file system is read-only" if read_only else "you may not write there"
+    raise PermissionDeniedError(
+        f"cannot make {folder}: {why}" if folder != existing else f"cannot write {folder}: {why}",
+        hint=f"findmnt -T {existing}" if read_only else f"ls -ld {existing}",
+    )
+
+
+def _check_python(python: str) -> None:
+    _check_visible(Path(python), "the Python")
+    outcome = process.run([python, "-I", "-c", "import aap"])
+    if not outcome.ok:
+        raise AapError(
+            f"{python} -I cannot import aap, so the units could not start it: {outcome.complaint}",
+            hint=f"{python} -m pip install aap",
+        )
+
+
+def _check_units(manager: Manager, wish: Wish) -> None:
+    folder = record.unit_folder(wish.mode)
+    if str(folder) not in manager.property("UnitPath").split():
+        raise ConfigError(
+            f"the service manager does not look for units in {folder}",
+            hint="unset XDG_DATA_HOME, or log in again so that the manager knows it too",
+        )
+    names = [units.SOCKET, units.API, *units.armed(wish.workspaces)]
+    for unit in manager.show(*names).values():
+        if unit.load == "masked":
+            hint = manager.command("unmask", f"'{unit.name}'")
+            raise ConfigError(f"{unit.name} is masked", hint=hint)
+
+
+def _check_port(manager: Manager, listen: str) -> None:
+    port = ports.split(listen)[1]
+    own = manager.show(units.SOCKET)[units.SOCKET]
+    if own.active == "active" and any(each.endswith(f":{port}") for each in own.listen):
+        return
+    if not ports.is_free(listen):
+        raise AapError(
+            f"port {port} is taken by {ports.owner(port)}",
+            hint=f"stop it, or take another port: aap config set PORT {port + 1}",
+        )
+
+
+def _check_linger(wish: Wish) -> None:
+    if wish.linger is None and not managers.has_linger():
+        raise NotRunningError(
+            f"{managers.user_name()} does not linger: aap would stop when you log out",
+            hint="aap install --user --linger turns lingering on; with --no-linger it stays off",
+        )
+
+
+# Doing
+
+
+def apply(manager: Manager, wish: Wish, plan: Plan) -> Report:
+    """Install what `prepare` returned. If a step fails, all before it are taken back."""
+    return _Installation(manager, wish, plan).run()
+
+
+class _Installation:
+    """One run of `apply`: what is there, what is new, how to take it back."""
+
+    def __init__(self, manager: Manager, wish: Wish, plan: Plan) -> None:
+        self._manager = manager
+        self._wish = wish
+        self._plan = plan
+        self._folder = record.unit_folder(plan.mode)
+        self._texts = units.render(plan)
+        self._before = record.read(plan.mode)
+        self._changed = {n for n, text in self._texts.items() if self._content(n) != text}
+        self._actions: list[str] = []
+        self._undo = ExitStack()
+
+    def run(self) -> Report:
+        with self._undo:
+            self._remember()
+            self._enable_linger()
+            self._make_folders()
+            self._write_units()
+            self._drop_old_workspaces()
+            self._arm()
+            self._undo.pop_all()
+        self._renew_api()
+        names = tuple(self._texts)
+        return Report(tuple(self._actions), tuple(self._notes()), names, self._folder)
+
+    # Each step says how it is taken back before it is taken.
+
+    def _remember(self) -> None:
+        before, plan = self._before, self._plan
+        missing = self._missing_folders()
+        new = Record(
+            aap=__version__,
+            systemd=plan.systemd,
+            mode=plan.mode,
+            mounts=plan.mounts,
+            python=plan.python,
+            units=tuple(self._texts),
+            workspaces={name: str(path) for name, path in plan.workspaces.items()},
+            linger=self._needs_linger() or bool(before and before.linger),
+            folders=tuple(dict.fromkeys([*(before.folders if before else ()), *map(str, missing)])),
+        )
+        if new == before:
+            return
+        self._undo.callback(record.remove_empty, missing)
+        self._undo.callback(_restore_record, before, plan.mode)
+        record.write(new)
+
+    def _missing_folders(self) -> list[Path]:
+        links = record.link_folder(self._plan.mode)
+        wants = [links / f"{kind}.target.wants" for kind in ("sockets", "paths", "timers")]
+        own = [(self._folder / name).parent for name in self._texts]
+        state = record.record_file(self._plan.mode).parent
+        return record.missing(*own, *wants, state, *self._wish.folders)
+
+    def _needs_linger(self) -> bool:
+        return bool(self._wish.linger) and not managers.has_linger()
+
+    def _enable_linger(self) -> None:
+        if self._needs_linger():
+            managers.set_linger(on=True)
+            self._undo.callback(_linger_off)
+            self._actions.append(f"turned lingering on for {managers.user_name()}")
+
+    def _make_folders(self) -> None:
+        new = [path for path in self._wish.workspaces.values() if not path.exists()]
+        for folder in self._wish.folders:
+            files.make_folder(folder)
+        self._actions += [f"made the workspace {path}" for path in new if path.exists()]
+
+    def _write_units(self) -> None:
+        obsolete = [n for n in (self._before.units if self._before else ()) if n not in self._texts]
+        if not self._changed and not obsolete:
+            return
+        active = self._active_and_changed()
+        self._undo.callback(self._restart, active)
+        self._undo.callback(self._manager.ask, "daemon-reload")
+        for name in sorted(self._changed):
+            self._undo.callback(self._replace, name, self._content(name))
+            self._replace(name, self._texts[name])
+        for name in obsolete:
+            self._undo.callback(self._replace, name, self._content(name))
+            self._replace(name, None)
+        self._manager.tell("daemon-reload")
+        self._actions.append(f"wrote {len(self._changed)} files to {self._folder}")
+        self._restart(active)
+
+    def _active_and_changed(self) -> list[str]:
+        """Name the armed units that run on an old text."""
+        shown = self._manager.show(*units.armed(self._plan.workspaces))
+        return [
+            name
+            for name, unit in shown.items()
+            if unit.active == "active" and _template_of(name) in self._changed
+        ]
+
+    def _restart(self, names: list[str]) -> None:
+        for name in names:
+            # A socket keeps its old address over a mere daemon-reload.
+            self._manager.tell("restart", name, timeout=managers.STOP_TIMEOUT)
+            self._actions.append(f"restarted {name}")
+
+    def _drop_old_workspaces(self) -> None:
+        old = self._before.paths if self._before else {}
+        gone = {n: path for n, path in old.items() if path not in self._plan.workspaces.values()}
+        names = [name for name in units.armed(gone) if name != units.SOCKET]
+        if names:
+            self._undo.callback(self._manager.ask, "enable", "--now", *names)
+            self._manager.tell("disable", "--now", *names)
+            said = ", ".join(map(str, gone.values()))
+            self._actions.append(f"stopped watching {said}; its messages stay")
+
+    def _arm(self) -> None:
+        names = units.armed(self._plan.workspaces)
+        shown = self._manager.show(*names)
+        self._check_loaded(shown)
+        asleep = [n for n, unit in shown.items() if not unit.is_armed]
+        # The socket is last: what it lets in, somebody watches.
+        for name in asleep:
+            # --now would stop what the user had started without enabling it.
+            self._undo.callback(self._manager.ask, "disable", name)
+            if shown[name].active != "active":
+                self._undo.callback(self._manager.ask, "stop", name, timeout=managers.STOP_TIMEOUT)
+            self._manager.tell("enable", name)
+            self._manager.tell("start", name)
+            self._actions.append(f"enabled and started {name}")
+        self._check_armed(self._manager.show(*names))
+
+    def _check_loaded(self, shown: Mapping[str, managers.Unit]) -> None:
+        for unit in shown.values():
+            if unit.load != "loaded":
+                raise NotRunningError(
+                    f"systemd does not accept {unit.name}: {unit.load}",
+                    hint=f"systemd-analyze --{self._plan.mode} verify '{unit.name}'",
+                )
+
+    def _check_armed(self, shown: Mapping[str, managers.Unit]) -> None:
+        for unit in shown.values():
+            if not unit.is_armed:
+                raise NotRunningError(
+                    f"{unit.name} is {unit.active} ({unit.result or unit.sub})",
+                    hint=f"journalctl --{self._plan.mode}-unit '{unit.name}'",
+                )
+
+    def _renew_api(self) -> None:
+        """Let a running API go on with the new code; it answers first what it has accepted.
+
+        A worker is left alone: its agent may be in the middle of a sentence, and
+        it ends by itself when the inbox is empty.
+        """
+        upgraded = self._before is not None and self._before.aap != __version__
+        own = {name for name in self._changed if name.startswith(units.API)}
+        if not (own or upgraded):
+            return
+        if self._manager.show(units.API)[units.API].active == "active":
+            self._manager.tell("try-restart", units.API, timeout=managers.STOP_TIMEOUT)
+            self._actions.append(f"restarted {units.API}")
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if not self._plan.mounts:
+            notes.append(
+                "this machine gives the units no namespaces of their own, so only a part of the "
+                "sandbox holds: the agent can read your files and reach your service manager"
+            )
+        if not managers.has_linger():
+            notes.append("lingering is off: aap stops when you log out")
+        shown = self._manager.show(*units.armed(self._plan.workspaces), units.API).values()
+        own = f"{self._folder}/"
+        foreign = {u.fragment for u in shown if u.fragment and not u.fragment.startswith(own)}
+        return [*notes, *(f"your own {path} takes the place of aap's" for path in sorted(foreign))]
+
+    # Files
+
+    def _content(self, name: str) -> str | None:
+        try:
+            return (self._folder / name).read_text("utf-8", "replace")
+        except FileNotFoundError:
+            return None
+
+    def _replace(self, name: str, text: str | None) -> None:
+        path = self._folder / name
+        if text is None:
+            path.unlink(missing_ok=True)
+            return
+        files.make_folder(path.parent)
+        files.write_atomic(path, text.encode(), UNIT_MODE)
+
+
+def _template_of(name: str) -> str:
+    stem, at, rest = name.partition("@")
+    return f"{stem}@.{rest.rpartition('.')[2]}" if at else name
+
+
+def _restore_record(before: Record | None, mode: str) -> None:
+    if before:
+        record.write(before)
+    else:
+        record.remove(mode)
+
+
+def _linger_off() -> None:
+    with suppress(AapError):
+        managers.set_linger(on=False)

@@ -1,0 +1,203 @@
+"""The door to systemd: systemctl, loginctl and systemd-run, for one user or the system."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aap import process
+from aap.errors import NotRunningError
+from aap.systemd.units import USER
+
+STOP_TIMEOUT = 180.0  # longer than any TimeoutStopSec= of ours: the agent may take its time
+
+_PROPERTIES = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "Result",
+    "UnitFileState",
+    "FragmentPath",
+    "DropInPaths",
+    "NeedDaemonReload",
+    "Listen",
+    "MainPID",
+    "NRestarts",
+    "ActiveEnterTimestampMonotonic",
+)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What the manager says of one unit; empty strings where it says nothing."""
+
+    name: str
+    load: str = "not-found"  # loaded, not-found, masked, bad-setting, error
+    active: str = "inactive"  # active, inactive, failed, activating, deactivating
+    sub: str = "dead"  # listening, waiting, running, auto-restart, …
+    result: str = ""  # success, exit-code, trigger-limit-hit, …
+    file_state: str = ""  # enabled, disabled, static, masked, …
+    fragment: str = ""
+    drop_ins: tuple[str, ...] = ()
+    need_reload: bool = False
+    listen: tuple[str, ...] = ()  # of a socket: "127.0.0.1:7011"
+    pid: int = 0
+    restarts: int = 0
+    active_since: float = 0.0  # seconds on the monotonic clock
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether the unit is active and comes back after a reboot."""
+        return self.active == "active" and self.file_state == "enabled"
+
+
+class Manager:
+    """The service manager of this user, or of the system."""
+
+    def __init__(self, mode: str = USER) -> None:
+        self.mode = mode
+
+    @property
+    def runtime(self) -> Path:
+        """What `%t` is in units. Call `check_reachable` first."""
+        return Path(os.environ["XDG_RUNTIME_DIR"] if self.mode == USER else "/run")
+
+    def command(self, *words: str) -> str:
+        """Return a command line for a person to type."""
+        return " ".join(["systemctl", *(["--user"] if self.mode == USER else []), *words])
+
+    def check_reachable(self) -> None:
+        """Raise NotRunningError, with the way out, where systemctl cannot reach the manager."""
+        if shutil.which("systemctl") is None:
+            raise NotRunningError("this machine has no systemd, and aap is run by it")
+        if self.mode == USER:
+            _check_runtime_folder()
+        outcome = self.ask("show", "--property=Version")
+        if not outcome.ok:
+            raise NotRunningError(
+                f"the service manager does not answer: {outcome.complaint}", hint=_hint_to_start()
+            )
+
+    def version(self) -> int:
+        """Return the major version of the running systemd."""
+        match = re.search(r"\d+", self.property("Version"))
+        return int(match[0]) if match else 0
+
+    def property(self, name: str) -> str:
+        """Return a property of the manager itself."""
+        return self.tell("show", f"--property={name}", "--value").strip()
+
+    def ask(self, *words: str, timeout: float = process.TIMEOUT) -> process.Outcome:
+        """Run systemctl; a failure is an answer too."""
+        return process.run(self._systemctl(words), timeout=timeout)
+
+    def tell(self, *words: str, timeout: float = process.TIMEOUT) -> str:
+        """Run systemctl, which must succeed, and return what it printed."""
+        return process.check(self._systemctl(words), timeout=timeout)
+
+    def show(self, *names: str) -> dict[str, Unit]:
+        """Return what the manager knows of these units, by the names as given."""
+        if not names:
+            return {}
+        # A backslash in a name would be unescaped in a pattern, but not in a name.
+        printed = self.tell("show", "--property=" + ",".join(_PROPERTIES), "--", *names)
+        blocks = printed.strip("\n").split("\n\n")
+        return {name: _read_unit(name, block) for name, block in zip(names, blocks, strict=True)}
+
+    def loaded(self, pattern: str) -> list[str]:
+        """Name the units in the manager's memory that match a shell pattern."""
+        words = ("list-units", "--all", "--plain", "--no-legend", "--full", pattern)
+        return [line.split()[0] for line in self.tell(*words).splitlines() if line.split()]
+
+    def has_mounts(self) -> bool:
+        """Try whether a unit really gets a mount and a network namespace of its own.
+
+        Asking is not enough: where the kernel refuses user namespaces, the user
+        manager may leave mount options out without a word.
+        """
+        parent = self.runtime if self.mode == USER else None
+        with tempfile.TemporaryDirectory(prefix="aap-probe-", dir=parent) as folder:
+            return process.run(self._probe(folder)).ok
+
+    def _probe(self, folder: str) -> list[str]:
+        options = ("PrivateUsers", "PrivateNetwork", "PrivateTmp", "PrivateDevices")
+        words = ["systemd-run", "--wait", "--collect", "--quiet", "--pipe"]
+        words += ["--user"] if self.mode == USER else []
+        words += [f"--property={option}=yes" for option in options]
+        words += [f"--property=ReadOnlyPaths={folder}"]
+        return [*words, "sh", "-c", '! touch "$0/probe" 2>/dev/null', folder]
+
+    def _systemctl(self, words: Sequence[str]) -> list[str]:
+        mode = ["--user"] if self.mode == USER else []
+        return ["systemctl", *mode, "--no-pager", "--no-ask-password", *words]
+
+
+def user_name() -> str:
+    """Name the user that this process runs as."""
+    return getpass.getuser()
+
+
+def has_linger() -> bool:
+    """Whether the user's manager runs without a login; logind keeps a file for each such user."""
+    return Path("/var/lib/systemd/linger", user_name()).exists()
+
+
+def set_linger(*, on: bool) -> None:
+    """Let the user's manager run without a login, or no longer. Raises CommandError."""
+    verb = "enable-linger" if on else "disable-linger"
+    argv = ["loginctl", "--no-ask-password", verb, user_name()]
+    process.check(argv, hint=f"ask an administrator: sudo loginctl {verb} {user_name()}")
+
+
+def _check_runtime_folder() -> None:
+    expected = Path(f"/run/user/{os.getuid()}")
+    given = os.environ.get("XDG_RUNTIME_DIR")
+    export = f"export XDG_RUNTIME_DIR={expected}"
+    if not given and expected.is_dir():
+        raise NotRunningError(
+            "XDG_RUNTIME_DIR is not set, as it happens after su, sudo and in cron", hint=export
+        )
+    if not given or not Path(given).is_dir():
+        missing = f"the folder {given} is missing" if given else "XDG_RUNTIME_DIR is not set"
+        raise NotRunningError(
+            f"{missing}: no service manager runs for {user_name()}",
+            hint=f"{_hint_to_start()} && {export}",
+        )
+    if Path(given).stat().st_uid != os.getuid():
+        raise NotRunningError(f"XDG_RUNTIME_DIR={given} belongs to another user", hint=export)
+
+
+def _hint_to_start() -> str:
+    return f"sudo loginctl enable-linger {user_name()}"
+
+
+def _read_unit(name: str, block: str) -> Unit:
+    values: dict[str, str] = {}
+    listen: list[str] = []
+    for line in block.splitlines():
+        key, _, value = line.partition("=")
+        values[key] = value
+        if key == "Listen":
+            listen.append(value.removesuffix(" (Stream)"))
+    return Unit(
+        name=name,
+        load=values.get("LoadState", ""),
+        active=values.get("ActiveState", ""),
+        sub=values.get("SubState", ""),
+        result=values.get("Result", ""),
+        file_state=values.get("UnitFileState", ""),
+        fragment=values.get("FragmentPath", ""),
+        drop_ins=tuple(values.get("DropInPaths", "").split()),
+        need_reload=values.get("NeedDaemonReload") == "yes",
+        listen=tuple(listen),
+        pid=int(values.get("MainPID") or 0),
+        restarts=int(values.get("NRestarts") or 0),
+        active_since=int(values.get("ActiveEnterTimestampMonotonic") or 0) / 1_000_000,
+    )

@@ -1,0 +1,104 @@
+"""What was installed, kept where `uninstall` finds it, and gone after it."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from aap import files
+from aap.systemd.units import SYSTEM
+
+SCHEMA = "aap.install/1"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What an installation consists of, and what it changed that was not its own."""
+
+    aap: str  # version
+    systemd: int
+    mode: str
+    mounts: bool  # False: the units have the sandbox without namespaces
+    python: str
+    units: tuple[str, ...]  # files below the folder of units
+    workspaces: dict[str, str] = field(default_factory=dict)  # name -> path
+    linger: bool = False  # it was aap that enabled it
+    folders: tuple[str, ...] = ()  # that did not exist before
+    schema: str = SCHEMA
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """The workspaces, by name."""
+        return {name: Path(path) for name, path in self.workspaces.items()}
+
+
+def _base(variable: str, fallback: str) -> Path:
+    given = os.environ.get(variable, "")
+    return Path(given) if given.startswith("/") else Path.home() / fallback
+
+
+def unit_folder(mode: str) -> Path:
+    """Return the folder of our units: the user's own folder ranks above it, so drop-ins survive."""
+    if mode == SYSTEM:
+        return Path("/etc/systemd/system")
+    return _base("XDG_DATA_HOME", ".local/share") / "systemd/user"
+
+
+def link_folder(mode: str) -> Path:
+    """Return the folder in which `systemctl enable` makes its links."""
+    if mode == SYSTEM:
+        return Path("/etc/systemd/system")
+    return _base("XDG_CONFIG_HOME", ".config") / "systemd/user"
+
+
+def record_file(mode: str) -> Path:
+    """Return where the record of an installation is kept."""
+    if mode == SYSTEM:
+        return Path("/var/lib/aap/install.json")
+    return _base("XDG_STATE_HOME", ".local/state") / "aap/install.json"
+
+
+def read(mode: str) -> Record | None:
+    """Return the record of what is installed; None if nothing is.
+
+    A record that cannot be read counts as none: `uninstall` finds our files by
+    their names too.
+    """
+    with suppress(OSError, ValueError, TypeError):
+        values: dict[str, Any] = json.loads(record_file(mode).read_text("utf-8"))
+        known = {key: values[key] for key in Record.__dataclass_fields__ if key in values}
+        record = Record(**known)
+        return replace(record, units=tuple(record.units), folders=tuple(record.folders))
+    return None
+
+
+def write(record: Record) -> None:
+    """Store the record."""
+    path = record_file(record.mode)
+    files.make_folder(path.parent)
+    files.write_atomic(path, json.dumps(asdict(record), indent=2).encode() + b"\n")
+
+
+def remove(mode: str) -> None:
+    """Forget the record."""
+    record_file(mode).unlink(missing_ok=True)
+
+
+def missing(*paths: Path) -> list[Path]:
+    """Name the folders, ancestors included, that do not exist yet; parents first."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        line = [path, *path.parents]
+        found |= dict.fromkeys(folder for folder in reversed(line) if not folder.exists())
+    return list(found)
+
+
+def remove_empty(folders: list[Path]) -> None:
+    """Remove those of the folders that are there and empty, children first."""
+    for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+        with suppress(OSError):
+            folder.rmdir()
