@@ -59,6 +59,8 @@ def kind_of(body: Body) -> str | None:
 
 def _bare_kind(body: Body) -> str | None:
     """Name a request without tools and without OpenClaw's own system prompt."""
+    if not _has_openclaws_fields(body):
+        return None
     if len(body.user_turns) != 1 or any(turn.role not in {"system", "user"} for turn in body.turns):
         return None
     text = body.user_turns[0].text
@@ -71,6 +73,14 @@ def _bare_kind(body: Body) -> str | None:
     if SLUG_TEXT in text[:_HEAD_CHARS] and "\nConversation summary:\n" in text[:1000]:
         return SLUG
     return None
+
+
+def _has_openclaws_fields(body: Body) -> bool:
+    """Whether the fields around the turns are those that OpenClaw always sends."""
+    fields = body.fields
+    if "input" in fields:
+        return fields.get("store") is False and "max_output_tokens" in fields
+    return "stream_options" in fields and "max_completion_tokens" in fields
 
 
 def _prompt_kind(reading: openclaw.Reading) -> str | None:
@@ -114,11 +124,14 @@ def _own_session_kind(reading: openclaw.Reading, text: str) -> str | None:
         and not reading.body.fields.get("tools")
     ):
         return SLUG
-    if "dream" in reading.session and (
-        text.startswith(_DREAM_TEXT) or "\n" + _DREAM_TEXT in reading.body.system
-    ):
+    if text.startswith(_DREAM_TEXT) and not reading.meta and not _is_chat(reading.session):
         return DREAMING
     return None
+
+
+def _is_chat(session: str) -> bool:
+    """Whether people write in this session: the main one, the web chat's, a group's."""
+    return ":dream" not in session and session.startswith("agent:")
 
 
 def _holds_stamp(text: str) -> bool:
@@ -137,7 +150,7 @@ def _has_event(reading: openclaw.Reading) -> bool:
 
 
 def _asks_few_tokens(body: Body) -> bool:
-    limits = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+    limits = ("max_completion_tokens", "max_output_tokens")
     return any(string(body.fields.get(limit)) == str(_PROBE_TOKENS) for limit in limits)
 
 

@@ -131,9 +131,7 @@ def _turns(fields: dict[str, Any]) -> Iterator[Turn]:
         yield Turn("user", listed)
         return
     for item in listed if isinstance(listed, list) else ():
-        if isinstance(item, str):
-            yield Turn("user", item)
-        elif isinstance(item, dict):
+        if isinstance(item, dict):
             yield _turn(item)
 
 
