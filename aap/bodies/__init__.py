@@ -6,7 +6,7 @@ No function here raises, whatever the bytes; time grows with their number only.
 
 from __future__ import annotations
 
-from aap.bodies import internal, openai, openclaw, parts
+from aap.bodies import internal, openai, openclaw, parts, replies
 from aap.bodies.internal import KINDS
 from aap.message import Digest
 
@@ -63,7 +63,7 @@ def internal_kind(raw: bytes) -> str | None:
 
 def internal_reply(kind: str, raw: bytes) -> str:
     """Return the text that answers a request of this kind and does no harm."""
-    return internal.reply(kind, parts.read(raw))
+    return replies.write(kind, parts.read(raw))
 
 
 def _may_be_openclaw(raw: bytes) -> bool:
