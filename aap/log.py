@@ -12,8 +12,8 @@ import json
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from aap import files
 
@@ -21,8 +21,7 @@ LEVELS = {"error": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}  # as sy
 TEXT_MARK = "|"
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A log line, read back. `fields` are texts; `text` is what the agent printed, if it did."""
 
     time: str

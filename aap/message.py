@@ -6,19 +6,20 @@ File names carry all state that a rename can change (see `aap-spool(5)`):
     1jb3k5m9q2xw7c4e8r0t+2.json    two attempts failed
     1jb3k5m9q2xw7c4e8r0t.photo.d   put aside: what was `photo.d` in inbox/ is no message
 
+Facts here are named tuples, not frozen dataclasses: importing dataclasses costs as
+much as starting Python, and the worker and `aap inbox` are started all the time.
+
 An id is 20 characters of Crockford's base 32: 11 for the microsecond of arrival,
 2 of chance, 7 of a fingerprint by which a client's retry is found again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import time
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from enum import Enum
+from typing import NamedTuple
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 TIME_CHARS, CHANCE_CHARS, PRINT_CHARS = 11, 2, 7
@@ -38,8 +39,7 @@ class State(str, Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True)
-class Name:
+class Name(NamedTuple):
     """A file name that aap gave."""
 
     id: str
@@ -71,7 +71,9 @@ def _base32(number: int, chars: int) -> str:
 
 def fingerprint(data: bytes) -> str:
     """Seven characters by which `data` is found among ids; compare the bytes to be sure."""
-    digest = hashlib.blake2b(data, digest_size=8).digest()
+    from hashlib import blake2b  # OpenSSL takes 3 ms to load, and only writers need it
+
+    digest = blake2b(data, digest_size=8).digest()
     return _base32(int.from_bytes(digest, "big"), PRINT_CHARS)
 
 
@@ -81,11 +83,6 @@ def id_time(message_id: str) -> float:
     for char in message_id[:TIME_CHARS]:
         micros = micros << 5 | ALPHABET.index(char)
     return micros / 1_000_000
-
-
-def id_datetime(message_id: str) -> datetime:
-    """The moment of arrival, in UTC."""
-    return datetime.fromtimestamp(id_time(message_id), timezone.utc)
 
 
 class IdClock:
@@ -106,8 +103,7 @@ class IdClock:
         )
 
 
-@dataclass(frozen=True)
-class Conversation:
+class Conversation(NamedTuple):
     """Who a message belongs to. Two messages with equal values are in one conversation."""
 
     channel: str
@@ -121,8 +117,7 @@ class Conversation:
         )
 
 
-@dataclass(frozen=True)
-class Digest:
+class Digest(NamedTuple):
     """The little that a person or an agent needs of a request body.
 
     `conversation` is None where the body names none: the message then forms its
@@ -139,4 +134,4 @@ class Digest:
     chat_type: str = ""  # direct | group
     label: str = ""  # the group's subject, or what the client calls the chat
     model: str = ""
-    attachments: tuple[str, ...] = field(default=())  # "image/png 48 kB", in order
+    attachments: tuple[str, ...] = ()  # "image/png 48 kB", in order

@@ -10,9 +10,9 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from aap.errors import ConfigError
 
@@ -25,16 +25,14 @@ class Verdict(str, Enum):
     OUTAGE = "outage"  # the agent itself is out of order: they lose nothing
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """A verdict, and its reason in one line for people."""
 
     verdict: Verdict
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(NamedTuple):
     """How a run ended: exit code (-N for signal N), why aap ended it, its last output."""
 
     code: int
@@ -43,8 +41,7 @@ class Ended:
     tail: bytes = b""
 
 
-@dataclass(frozen=True)
-class Agent:
+class Agent(NamedTuple):
     """The commands of one agent. `init` is empty where a session needs no step of its own."""
 
     name: str

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from aap.message import Digest
 
@@ -23,8 +23,7 @@ TEXT_BYTES = 8000
 _NUMBER = re.compile(r"each with the number ([0-9a-f]{16})\)")
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """One message of a run. `sent` are the replies that went out already; `age` is in seconds."""
 
     id: str

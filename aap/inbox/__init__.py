@@ -3,8 +3,7 @@
 `aap-spool(5)` describes the layout for people; this room is its only writer.
 """
 
-from aap.inbox.committer import Committer
 from aap.inbox.entry import Entry, is_visible
 from aap.inbox.spool import Spool, Staged
 
-__all__ = ["Committer", "Entry", "Spool", "Staged", "is_visible"]
+__all__ = ["Entry", "Spool", "Staged", "is_visible"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from aap.message import Name, State, parse_name
 
@@ -28,8 +28,7 @@ def is_visible(name: str) -> bool:
     return not (dot and ending in _IGNORED_ENDINGS)
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """Where a message is. It may have moved on by the time this is read."""
 
     state: State

@@ -18,9 +18,8 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aap import files
 from aap.errors import NotFoundError, TryAgainError, UsageError
@@ -37,8 +36,7 @@ _LEFT_OVER_AFTER = 3600.0  # a hidden file this old has lost its writer
 _CLOCK_TRUST = 366 * 86400.0  # an id further ahead than this is no clock's, but a made-up name
 
 
-@dataclass(frozen=True)
-class Staged:
+class Staged(NamedTuple):
     """A message that is written but neither durable nor visible yet."""
 
     id: str
@@ -355,7 +353,7 @@ class Spool:
 
     def _older(self, entry: Entry) -> Name:
         name = entry.name or Name(entry.id)
-        return replace(name, attempts=name.attempts + 1)
+        return name._replace(attempts=name.attempts + 1)
 
     def hold(self, entry: Entry) -> Entry:
         """Put a waiting message aside until `release`."""
@@ -372,7 +370,7 @@ class Spool:
         """
         if not entry.is_message:
             raise UsageError(f"{entry.id} is no message, but {entry.path.name!r}")
-        fresh = replace(entry.name, attempts=0) if entry.name else None
+        fresh = entry.name._replace(attempts=0) if entry.name else None
         return self._move(entry, State.INBOX, fresh)
 
     def remove(self, entry: Entry) -> None:

@@ -9,8 +9,8 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from aap.agents import Ended
 from aap.worker import family
@@ -21,8 +21,7 @@ _LEAVE_TIME = 1.0  # for what a run that ended by itself left behind
 _READ_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """Seconds a run may take, seconds it has to leave when told to, bytes of output kept."""
 
     time: float
@@ -30,20 +29,20 @@ class Limits:
     output: int
 
 
-@dataclass
 class Output:
     """Passes on whole lines of what the agent prints, up to a limit, and keeps the end of it."""
 
-    on_line: Callable[[str], None]
-    limit: int
-    tail: bytes = b""
-    total: int = 0
-    _line: bytes = field(default=b"", repr=False)
+    def __init__(self, on_line: Callable[[str], None], limit: int) -> None:
+        self._on_line = on_line
+        self._limit = limit
+        self._line = b""
+        self._total = 0
+        self.tail = b""
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
-        room = max(0, self.limit - self.total)
-        self.total += len(data)
+        room = max(0, self._limit - self._total)
+        self._total += len(data)
         self.tail = (self.tail + data)[-TAIL_BYTES:]
         *lines, self._line = (self._line + data[:room]).split(b"\n")
         for line in lines:
@@ -56,11 +55,11 @@ class Output:
         """Pass on the last line, and say how much was left out."""
         if self._line:
             self._pass_on(self._line)
-        if self.total > self.limit:
-            self.on_line(f"[{self.total - self.limit} bytes more were printed and left out]")
+        if self._total > self._limit:
+            self._on_line(f"[{self._total - self._limit} bytes more were printed and left out]")
 
     def _pass_on(self, line: bytes) -> None:
-        self.on_line(line.decode("utf-8", "replace").rstrip("\r"))
+        self._on_line(line.decode("utf-8", "replace").rstrip("\r"))
 
 
 class Run:

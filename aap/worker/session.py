@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from aap import files
 
 FILE = "SESSION"
 
 
-@dataclass(frozen=True)
-class Session:
+class Session(NamedTuple):
     """One session: the commands it belongs to, its start (epoch seconds), its runs so far."""
 
     key: str
@@ -25,7 +24,7 @@ class Session:
 
     def next_run(self) -> Session:
         """Count one more run."""
-        return replace(self, runs=self.runs + 1)
+        return self._replace(runs=self.runs + 1)
 
 
 def read_session(root: Path) -> Session | None:
@@ -38,4 +37,4 @@ def read_session(root: Path) -> Session | None:
 
 def write_session(root: Path, session: Session) -> None:
     """Remember the session."""
-    files.write_atomic(root / FILE, json.dumps(asdict(session)).encode())
+    files.write_atomic(root / FILE, json.dumps(session._asdict()).encode())

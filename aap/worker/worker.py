@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import sys
 import time
 from collections.abc import Callable
@@ -219,7 +218,7 @@ class Worker:
         settings = self._settings
         # One time for all: what belongs together comes back together.
         tries = max(entry.attempts for entry in left)
-        delay = min(settings.retry_max, settings.retry_min * 2**tries) * random.uniform(0.8, 1.2)  # noqa: S311
+        delay = min(settings.retry_max, settings.retry_min * 2**tries) * _jitter()
         for entry in left:
             with suppress(FileNotFoundError):
                 self._put_off(entry, time.time() + delay, outcome.reason)
@@ -253,6 +252,11 @@ class Worker:
     def _end_outage(self) -> None:
         if self._outage.end():
             self._log.event("notice", "worker", "outage-over")
+
+
+def _jitter() -> float:
+    """A factor from 0.8 to 1.2. (The module random takes 4 ms to import.)"""
+    return 0.8 + 0.4 * os.urandom(1)[0] / 255
 
 
 def _as_outage(outcome: Outcome | None) -> Outcome | None:

@@ -3,7 +3,8 @@
 import threading
 from pathlib import Path
 
-from aap.inbox import Committer, Spool
+from aap.inbox import Spool
+from aap.inbox.committer import Committer
 from aap.message import State
 
 
