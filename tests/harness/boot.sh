@@ -8,11 +8,12 @@
 # system is an overlay whose upper layer is a tmpfs, CHECKOUT is seen at /opt/aap.
 
 set -eu
+umask 022
 
 groups=/sys/fs/cgroup
 
 keep() {
-    mount -t cgroup2 cgroup2 $groups
+    [ "$(stat -f -c %T $groups)" = cgroup2fs ] || mount -t cgroup2 cgroup2 $groups
     sweep
     mine=$groups/aap-machine-$$
     mkdir "$mine"

@@ -9,6 +9,7 @@
 # memory (tmpfs below, overlay above) in which both are put right.
 
 set -eu
+umask 022
 
 show() {
     mkdir -p "$2"
@@ -23,9 +24,11 @@ show() {
 relocate() { # FROM HERE TO
     venv=$2/.venv
     if [ ! -d "$venv" ]; then echo "$1/.venv is missing: scripts/setup makes it" >&2; exit 1; fi
+    from=$(printf %s "$1" | sed 's/[][\\.*^$|]/\\&/g')
     { grep -lIF "$1" "$venv"/lib/python3*/site-packages/*.pth || true; } |
-        xargs -r -d '\n' sed -i "s|^$1|$3|"
-    { grep -lIF "#!$1/" "$venv"/bin/* || true; } | xargs -r -d '\n' sed -i "1s|^#!$1/|#!$3/|"
+        xargs -r -d '\n' sed -i "s|^$from|$3|"
+    { grep -lIF "$1/.venv/bin/" "$venv"/bin/* || true; } |
+        xargs -r -d '\n' sed -i "1,3s|$from/.venv/bin/|$3/.venv/bin/|"
     find "$2" -path "$2/.git" -prune -o ! -type l ! -perm -0004 -exec chmod go+rX {} +
     find "$2" -maxdepth 0 ! -perm -0005 -exec chmod 0755 {} +
 }

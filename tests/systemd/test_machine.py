@@ -110,6 +110,7 @@ def test_two_machines_at_a_time_do_not_see_each_other(machine: Machine) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("machine")  # which skips, where none can be booted
 def test_a_machine_ends_with_the_process_that_booted_it() -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from harness.machine import booted\n"
