@@ -43,7 +43,11 @@ class Group(TyperGroup):
         for title, names in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl(
-                    [(name, self.commands[name].get_short_help_str(60)) for name in names]
+                    [
+                        (name, self.commands[name].get_short_help_str(60))
+                        for name in names
+                        if name in self.commands
+                    ]
                 )
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
@@ -77,8 +81,7 @@ app = _group(
     aap inbox retry ID            let a message be handled again
     aap logs --today --follow     what happens now
     aap send "hello"              put a message in, as a client would
-
-    The manual: man aap, man aap.conf, man aap-spool
+    man aap                       more, with aap.conf(5) and aap-spool(5)
     """
 )
 inbox_app = _group(
@@ -106,7 +109,7 @@ Workspace = Annotated[
     typer.Option("--workspace", "-w", metavar="NAME|PATH", help="The workspace it is about."),
 ]
 ConfigFile = Annotated[
-    str | None, typer.Option("--config", metavar="FILE", help="Read this configuration as well.")
+    str | None, typer.Option("--config", metavar="FILE", help="Read FILE, not your own aap.conf.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
@@ -189,7 +192,7 @@ def inbox_ls(
     workspace: Workspace = None,
     config: ConfigFile = None,
 ) -> int:
-    """List the messages that are not handled yet, the first to be handled first."""
+    """List the messages that are not handled, oldest first."""
     from aap.cli import inbox
 
     return inbox.ls(
@@ -327,7 +330,7 @@ def send(
     workspace: Workspace = None,
     config: ConfigFile = None,
 ) -> int:
-    """Post a message to the own API, as a client would; print its id."""
+    """Post a message to the own API, as a client would."""
     from aap.cli import send as sending
 
     place = _place(ctx, workspace, config)
@@ -359,7 +362,7 @@ def logs(
     workspace: Workspace = None,
     config: ConfigFile = None,
 ) -> int:
-    """Show what the API, the worker and the agent did, in the order of time."""
+    """Show what the API, the worker and the agent did."""
     from aap.cli import logs as logging
 
     return logging.logs(
@@ -370,3 +373,158 @@ def logs(
         message_id=message_id,
         as_json=as_json,
     )
+
+
+# config
+
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The setting's name.")]
+
+
+@config_app.command("list", cls=Command)
+def config_list(
+    ctx: typer.Context,
+    *,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """List all settings, their values, and where each comes from."""
+    from aap.cli import config as settings
+
+    return settings.list_settings(_place(ctx, workspace, config), as_json=as_json)
+
+
+@config_app.command("get", cls=Command)
+def config_get(
+    ctx: typer.Context,
+    *,
+    key: Key,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Print the value of one setting."""
+    from aap.cli import config as settings
+
+    return settings.get(_place(ctx, workspace, config), key, as_json=as_json)
+
+
+@config_app.command(
+    "set",
+    cls=Command,
+    epilog="""
+    aap config set RUN_TIMEOUT 30m
+    aap config set API_KEY - <key.txt
+    """,
+)
+def config_set(
+    ctx: typer.Context,
+    *,
+    key: Key,
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="The value; - reads stdin.")],
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Set one setting in your file; an API key is kept as a hash."""
+    from aap.cli import config as settings
+
+    return settings.set_value(_place(ctx, workspace, config), key, value)
+
+
+@config_app.command("unset", cls=Command)
+def config_unset(
+    ctx: typer.Context, *, key: Key, workspace: Workspace = None, config: ConfigFile = None
+) -> int:
+    """Take one setting out of your file."""
+    from aap.cli import config as settings
+
+    return settings.unset(_place(ctx, workspace, config), key)
+
+
+@config_app.command("path", cls=Command)
+def config_path(
+    ctx: typer.Context,
+    *,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Print the path of your file."""
+    from aap.cli import config as settings
+
+    return settings.path(_place(ctx, workspace, config), as_json=as_json)
+
+
+@config_app.command("validate", cls=Command)
+def config_validate(
+    ctx: typer.Context,
+    *,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Say what is wrong or doubtful in the configuration, line by line."""
+    from aap.cli import config as settings
+
+    return settings.validate(_place(ctx, workspace, config), as_json=as_json)
+
+
+@config_app.command("import", cls=Command)
+def config_import(
+    ctx: typer.Context,
+    *,
+    source: Annotated[str, typer.Argument(metavar="FILE", help="An .ai-agent-proxy.conf.")],
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Take over the settings of an ai-agent-proxy file."""
+    from aap.cli import config as settings
+
+    return settings.import_file(_place(ctx, workspace, config), source, as_json=as_json)
+
+
+# install, uninstall
+
+System = Annotated[
+    bool, typer.Option("--system/--user", help="For the whole machine, or for you alone.")
+]
+
+
+@app.command(cls=Command)
+def install(
+    ctx: typer.Context,
+    *,
+    system: System = False,
+    linger: Annotated[
+        bool | None,
+        typer.Option("--linger/--no-linger", help="Run also while you are not logged in."),
+    ] = None,
+    yes: Yes = False,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Put the systemd units in place, or bring them up to date."""
+    from aap.cli import install as installing
+
+    place = _place(ctx, workspace, config)
+    return installing.install(place, linger=linger, system=system, yes=yes, as_json=as_json)
+
+
+@app.command(cls=Command)
+def uninstall(
+    ctx: typer.Context,
+    *,
+    system: System = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Delete the messages too.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Stop aap and take its units away; messages stay."""
+    from aap.cli import install as installing
+
+    place = _place(ctx, workspace, config)
+    return installing.uninstall(place, purge=purge, yes=yes, system=system, as_json=as_json)

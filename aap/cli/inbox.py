@@ -18,6 +18,7 @@ from aap.message import Digest, State, id_time
 
 OPEN_STATES = (State.INBOX, State.ACTIVE, State.DEFERRED, State.HOLD, State.FAILED)
 LIMIT = 50
+TEXT_OFF_TERMINAL = 160
 
 _COLOURS = {"active": "green", "deferred": "yellow", "hold": "cyan", "failed": "red", "done": "dim"}
 _COLUMNS = (
@@ -95,13 +96,17 @@ def _row(entry: Entry, digest: Digest) -> tuple[str, ...]:
     channel = where.channel if where else ""
     chat = digest.label or (where.chat.removeprefix(f"{channel}:") if where else "")
     who = digest.sender or digest.sender_id
-    cells = (channel, chat, who, digest.text or " ".join(digest.attachments))
+    words = digest.text or " ".join(digest.attachments)
+    cells = (channel, chat, who)
     return (
         entry.state.value,
         output.one_line(entry.id),
         _age(entry),
         str(entry.attempts or ""),
         *map(output.one_line, cells),
+        output.one_line(words)
+        if output.columns()
+        else output.cut(output.one_line(words), TEXT_OFF_TERMINAL),
     )
 
 

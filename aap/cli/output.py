@@ -7,7 +7,7 @@ The rules, all of them:
     Members are only ever added within a version.
 3.  Colour only where stdout (or stderr) is a terminal, NO_COLOR is empty and TERM is not dumb.
 4.  Never a pager, never a spinner.
-5.  Tables are cut to the terminal; off a terminal only to `OFF_TERMINAL` columns of free text.
+5.  Tables are cut to the terminal; off a terminal nothing is, but a message's text in a list.
 6.  Text from outside (chat names, messages) is shown with its control characters escaped.
 7.  Nothing that can be in a message makes printing fail: what the locale cannot say is escaped.
 """
@@ -22,8 +22,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
-
-OFF_TERMINAL = 160
 
 # C0 and C1 controls and DEL (escape sequences start there), separators that end a line,
 # bidirectional overrides (text that reads other than it is), lone surrogates (no UTF-8).
@@ -180,7 +178,7 @@ class Column:
     """A column of a table. The last column of a table takes what room is left."""
 
     title: str
-    most: int = 40
+    most: int = 10_000  # columns, on a terminal
     right: bool = False
     colours: Mapping[str, str] | None = None  # cell -> colour
 
@@ -193,13 +191,16 @@ def table(head: Sequence[Column], rows: Sequence[Sequence[str]], *, least: int =
     """
     kept = [i for i in range(len(head)) if i == len(head) - 1 or any(row[i] for row in rows)]
     head, rows = [head[i] for i in kept], [[row[i] for i in kept] for row in rows]
-    widths = [_column_width(column, [row[i] for row in rows]) for i, column in enumerate(head)]
     total = columns()
-    left = (total or OFF_TERMINAL + sum(widths[:-1])) - sum(width + 2 for width in widths[:-1])
-    if total is not None and left < least:
-        _print_folded(head, rows, total)
-        return
-    widths[-1] = max(left, 1)
+    widths = [
+        _column_width(column, [row[i] for row in rows], total) for i, column in enumerate(head)
+    ]
+    if total is not None:
+        left = total - sum(width + 2 for width in widths[:-1])
+        if left < min(least, widths[-1]):
+            _print_folded(head, rows, total)
+            return
+        widths[-1] = min(left, widths[-1])
     titles = "  ".join(pad(c.title, w, right=c.right) for c, w in zip(head, widths, strict=True))
     write(paint(cut(titles.rstrip(), total or len(titles)), "dim"))
     for row in rows:
@@ -207,9 +208,9 @@ def table(head: Sequence[Column], rows: Sequence[Sequence[str]], *, least: int =
         write("  ".join(cells).rstrip())
 
 
-def _column_width(column: Column, cells: Sequence[str]) -> int:
+def _column_width(column: Column, cells: Sequence[str], total: int | None) -> int:
     widest = max((display_width(cell) for cell in cells), default=0)
-    return max(len(column.title), min(column.most, widest))
+    return max(len(column.title), widest if total is None else min(column.most, widest))
 
 
 def _cell(column: Column, text: str, width: int) -> str:

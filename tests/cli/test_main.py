@@ -1,0 +1,234 @@
+"""The way in and the one way out: arguments, errors, what a command imports."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from aap.cli import app, inbox
+from aap.cli.main import HOT, PLACE, Hot, parse_hot
+from aap.inbox import Spool
+from aap.message import State
+from tests.cli.conftest import AAP, Run, chat, execute
+
+TREE: Any = typer.main.get_command(app.app)
+SLOW = {"typer", "click", "rich", "pydantic", "fastapi", "msgspec", "asyncio", "platformdirs",
+        "subprocess", "http", "argparse", "uvicorn"}  # fmt: skip
+
+
+# The fast path
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_the_fast_path_and_the_tree_agree(name: str) -> None:
+    hot: Hot = HOT[name]
+    command = TREE.commands["inbox"].commands[name]
+    tree = {
+        spelling: (option.name, option.is_flag, getattr(option, "multiple", False))
+        for option in command.params
+        if option.param_type_name == "option"
+        for spelling in option.opts
+    }
+    ours = {
+        spelling: (option.keyword, option.read is None, option.many)
+        for spelling, option in {**PLACE, **hot.options}.items()
+    }
+    assert ours == tree
+    assert hot.takes_ids == any(p.param_type_name == "argument" for p in command.params)
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_what_is_not_given_means_the_same_on_both_ways(name: str) -> None:
+    # The fast path leaves keywords out; the tree passes its own defaults on.
+    hot = HOT[name]
+    plain = inspect.signature(getattr(inbox, hot.function)).parameters
+    wrapper = inspect.signature(TREE.commands["inbox"].commands[name].callback).parameters
+    for option in hot.options.values():
+        ours, theirs = plain[option.keyword].default, wrapper[option.keyword].default
+        assert (ours or None) == (theirs or None), option
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_values_are_read_alike(name: str) -> None:
+    kinds = {str: {"str", "text"}, int: {"int", "integer"}, State: {"choice"}}
+    params = {
+        spelling: option
+        for option in TREE.commands["inbox"].commands[name].params
+        if option.param_type_name == "option"
+        for spelling in option.opts
+    }
+    for spelling, option in HOT[name].options.items():
+        if option.read is not None:
+            assert params[spelling].type.name in kinds[option.read]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("inbox ls", ("ls", [], {})),
+        ("inbox ls --limit 5 --json", ("ls", [], {"limit": 5, "as_json": True})),
+        ("inbox ls --state done --state=hold", ("ls", [], {"states": [State.DONE, State.HOLD]})),
+        ("-w a inbox show x -w b y", ("show", ["x", "y"], {"workspace": "b"})),
+        ("inbox done -", ("done", ["-"], {})),
+        ("--config=f inbox new", ("new", [], {"config": "f"})),
+    ],
+)
+def test_plain_arguments_take_the_fast_path(line: str, expected: object) -> None:
+    assert parse_hot(line.split()) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "", "inbox", "inbox ls --help", "inbox ls --stat done", "inbox ls --limit x", "inbox done",
+        "inbox ls --state nowhere", "inbox ls word", "inbox ls --json=yes", "inbox ls --limit",
+        "inbox ls --limit -5", "inbox show -- x", "inbox ls -wx", "inbox add x", "--json inbox ls",
+    ],
+)  # fmt: skip
+def test_anything_else_goes_to_the_tree(line: str) -> None:
+    with pytest.raises(Exception, match=r"^$") as caught:
+        parse_hot(line.split())
+    assert type(caught.value).__name__ == "_NotHotError"
+
+
+def test_the_slow_way_does_the_same(aap: Run, spool: Spool) -> None:
+    message = spool.deliver(chat("hi"))
+    fast = aap("inbox", "show", "--json", message)
+    slow = aap("inbox", "show", "--json", "--", message)  # "--" is not in the small grammar
+    assert slow.stdout == fast.stdout != ""
+
+
+# What is imported
+
+
+def imported(*words: str) -> set[str]:
+    code = (
+        "import sys; from aap.cli.main import run; run(sys.argv[1:]);"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    return set(execute(sys.executable, "-c", code, *words).stderr.split())
+
+
+@pytest.mark.parametrize("words", [("ls",), ("new",), ("done", "zzz"), ("show", "zzz"), ("ids",)])
+def test_hot_commands_import_nothing_slow(spool: Spool, words: tuple[str, ...]) -> None:
+    spool.deliver(chat("hi", channel="telegram"))
+    assert {name.partition(".")[0] for name in imported("inbox", *words)} & SLOW == set()
+
+
+def test_help_reads_no_room() -> None:
+    rooms = {"aap.config", "aap.inbox", "aap.bodies", "aap.systemd", "aap.agents", "aap.api"}
+    seen = imported("--help")
+    assert "aap.cli.app" in seen
+    assert not seen & (rooms | {"rich", "pydantic"})
+
+
+# Help and mistakes
+
+
+def test_help_groups_commands_by_what_one_wants(aap: Run) -> None:
+    done = aap("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for title in app.SECTIONS:
+        assert f"{title}:" in done.stdout
+    assert "aap inbox retry ID" in done.stdout
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    below = getattr(command, "commands", {})
+    return [path, *(p for name, each in below.items() for p in commands(each, (*path, name)))]
+
+
+def test_every_command_is_in_a_section() -> None:
+    named = [name for names in app.SECTIONS.values() for name in names]
+    assert sorted(named) == sorted(name for name, c in TREE.commands.items() if not c.hidden)
+
+
+@pytest.mark.parametrize("path", commands(TREE), ids=" ".join)
+def test_every_command_has_help_within_80_columns(path: tuple[str, ...]) -> None:
+    command = TREE
+    context = command.make_context("aap", [], resilient_parsing=True)
+    for name in path:
+        command = command.commands[name]
+        context = command.make_context(name, [], parent=context, resilient_parsing=True)
+    text = command.get_help(context)
+    assert command.help
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("inbx",), "Did you mean 'inbox'"),
+        (("inbox", "lss"), "Did you mean 'ls'"),
+        (("inbox", "ls", "--jsn"), "--json"),
+        (("inbox", "show"), "Missing argument"),
+        (("inbox", "ls", "--state", "nowhere"), "'deferred'"),
+    ],
+)
+def test_a_mistake_names_the_nearest_and_where_help_is(
+    aap: Run, words: tuple[str, ...], said: str
+) -> None:
+    done = aap(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("aap: ")
+    assert said in done.stderr
+    assert done.stderr.rstrip().endswith("--help")
+
+
+def test_no_command_shows_help_and_is_a_usage_error(aap: Run) -> None:
+    done = aap()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Usage: aap")
+
+
+def test_version(aap: Run) -> None:
+    fast, slow = aap("--version"), aap("--version", "inbox")
+    assert fast.stdout == slow.stdout
+    assert fast.stdout.startswith("aap ")
+
+
+# The door for errors
+
+
+def test_what_the_system_refuses_is_one_line(aap: Run, workspace: Path) -> None:
+    done = aap("inbox", "add", "no-such-file")
+    assert (done.returncode, done.stderr) == (5, "aap: no-such-file: No such file or directory\n")
+
+
+def test_a_fault_of_our_own_is_one_line_and_the_traceback_on_demand(aap: Run, spool: Spool) -> None:
+    spool.folder(State.INBOX).rmdir()
+    spool.folder(State.INBOX).write_text("not a folder")
+    done = aap("inbox", "ls")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") <= 2
+    assert "Traceback" in aap("inbox", "ls", AAP_DEBUG="1").stderr
+
+
+def test_a_doubtful_configuration_is_exit_78(aap: Run, workspace: Path) -> None:
+    (workspace / ".ai-agent-proxy.conf").write_text("PORT=many\n")
+    done = aap("inbox", "ls")
+    assert done.returncode == 78
+    assert ".ai-agent-proxy.conf" in done.stderr
+
+
+def test_a_reader_that_has_enough_is_no_error(spool: Spool) -> None:
+    for number in range(2000):
+        spool.stage(chat(str(number)))  # hidden files, to have something to count
+    for hidden in list(spool.folder(State.INBOX).iterdir()):
+        hidden.rename(hidden.with_name(hidden.name[1:]))
+    pipe = f"{' '.join(AAP)} inbox new | head -1; echo ${{PIPESTATUS[0]}}"
+    done = execute("bash", "-c", pipe)
+    assert done.stdout.splitlines()[1:] == ["0"]
+    assert done.stderr == ""
+
+
+def test_a_full_disk_under_stdout_is_said(spool: Spool) -> None:
+    spool.deliver(chat("hi"))
+    done = execute("bash", "-c", f"{' '.join(AAP)} inbox ls >/dev/full")
+    assert done.returncode == 75
+    assert done.stderr == "aap: No space left on device\n"
