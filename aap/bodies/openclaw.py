@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from aap.bodies import media
 from aap.bodies.parts import Body, Turn, clean, first, identity, line, mapping, read_json, string
@@ -43,8 +42,7 @@ _SESSION = re.compile(r"\| session=([^|\s]{1,400})")
 _NO_TURN = Turn("", None)
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(NamedTuple):
     """A user turn taken apart: the human's text, whether it was stamped, and who wrote it."""
 
     text: str
@@ -52,11 +50,11 @@ class Words:
     sender: dict[str, Any]
 
 
-@dataclass(frozen=True)
 class Reading:
     """What OpenClaw says of a body around the human's words."""
 
-    body: Body
+    def __init__(self, body: Body) -> None:
+        self.body = body
 
     @cached_property
     def meta(self) -> dict[str, Any]:

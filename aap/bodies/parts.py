@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -26,12 +25,12 @@ _DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str, 
 _LINE_CHARS = 200
 
 
-@dataclass(frozen=True)
 class Turn:
     """One entry of `messages` or `input`. `role` is system, user, assistant, tool or other."""
 
-    role: str
-    content: object
+    def __init__(self, role: str, content: object) -> None:
+        self.role = role
+        self.content = content
 
     @cached_property
     def text(self) -> str:
@@ -45,12 +44,12 @@ class Turn:
         return [part for part in content if isinstance(part, dict)]
 
 
-@dataclass(frozen=True)
 class Body:
     """A request body: its top-level fields and its turns in order."""
 
-    fields: dict[str, Any]
-    turns: tuple[Turn, ...]
+    def __init__(self, fields: dict[str, Any], turns: tuple[Turn, ...]) -> None:
+        self.fields = fields
+        self.turns = turns
 
     @cached_property
     def system(self) -> str:
