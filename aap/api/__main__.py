@@ -1,0 +1,5 @@
+"""`python -I -m aap.api`, as the unit starts it."""
+
+from aap.api.main import main
+
+main()

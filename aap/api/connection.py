@@ -1,0 +1,250 @@
+"""One client connection: uvicorn's httptools protocol, with limits and decent endings.
+
+What uvicorn leaves open and this closes: a head or a body that never ends, an
+`Upgrade:` header (uvicorn then loses the body, and Java's HttpClient sends one with
+every POST), trailers that pass for headers, refusals that the client cannot read
+because the kernel resets a connection that is closed with unread data.
+"""
+
+from __future__ import annotations
+
+import select
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from aap.api.problems import (
+    BadRequestError,
+    HeaderTooLargeError,
+    RequestError,
+    RequestTimeoutError,
+    UnavailableError,
+)
+
+MAX_HEAD = 65536  # bytes of a request's head; one read of the socket may exceed it
+LINGER = 2.0  # seconds in which a refused client may finish sending and read why
+WRITE_TIMEOUT = 30.0  # seconds in which a client must take an answer
+NEVER = float("inf")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long and how much one connection may."""
+
+    header_timeout: float = 10.0
+    body_timeout: float = 60.0
+    keep_alive: float = 20.0  # above the 4 to 15 s after which common clients drop idle ones
+    connections: int = 1000
+
+
+class State(ServerState):
+    """What the connections of one server share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.draining = False
+
+
+class Phase(Enum):
+    """What a connection waits for."""
+
+    FRESH = "its first byte"
+    HEAD = "the rest of a head"
+    BODY = "the rest of a body"
+    ANSWER = "our answer"
+    KEPT = "a next request"
+    LINGER = "the client's goodbye"
+
+
+class Connection(HttpToolsProtocol):
+    """Speaks HTTP/1.1 with one client. `local` marks the unix socket, which needs no key."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: State,
+        app_state: dict[str, Any],
+        *,
+        limits: Limits,
+        local: bool,
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self.shared = server_state
+        self.limits = limits
+        self.local = local
+        self.phase = Phase.FRESH
+        self.deadline = NEVER
+        self.in_head = False
+        self.head_bytes = 0
+
+    def _enter(self, phase: Phase, seconds: float = NEVER) -> None:
+        self.phase = phase
+        self.deadline = self.loop.time() + seconds
+
+    # Called by the loop
+
+    def connection_made(self, transport: Any) -> None:
+        """Welcome a client, or refuse one too many."""
+        super().connection_made(transport)
+        self._enter(Phase.FRESH, self.limits.header_timeout)
+        if len(self.connections) > self.limits.connections:
+            self.refuse(UnavailableError("Too many connections.", retry_after=1))
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; refuse what is no HTTP."""
+        if self.phase is Phase.LINGER:
+            return
+        if self.phase in {Phase.FRESH, Phase.KEPT}:
+            self._enter(Phase.HEAD, self.limits.header_timeout)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self.refuse(BadRequestError("This is not a valid HTTP request.", code="invalid_http"))
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._feed_without_upgrade(data[upgrade.args[0] :])
+        self.head_bytes = self.head_bytes + len(data) if self.in_head else 0
+        if self.head_bytes > MAX_HEAD:
+            self.refuse(HeaderTooLargeError(f"The request's head exceeds {MAX_HEAD} bytes."))
+
+    def _feed_without_upgrade(self, rest: bytes) -> None:
+        """Parse the request again as if nothing but HTTP/1.1 had been asked for (RFC 9110, 7.8)."""
+        if self.parser.get_method() == b"CONNECT":
+            raise httptools.HttpParserError("no proxy")
+        head = [self.parser.get_method(), b" ", self.url, b" HTTP/1.1\r\n"]
+        for name, value in self.headers:
+            if name not in {b"upgrade", b"http2-settings"}:
+                head += [name, b": ", value, b"\r\n"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.feed_data(b"".join(head) + b"\r\n" + rest)
+
+    def pause_writing(self) -> None:
+        """Give a client that does not read its answers a last chance."""
+        super().pause_writing()
+        self.deadline = self.loop.time() + WRITE_TIMEOUT
+
+    def resume_writing(self) -> None:
+        """Take the deadline back when the client reads again."""
+        super().resume_writing()
+        if self.phase is Phase.ANSWER:
+            self.deadline = NEVER
+
+    # Called by the parser
+
+    def _should_upgrade(self) -> bool:
+        return True  # uvicorn then leaves the request alone, and `_feed` takes it up
+
+    def on_message_begin(self) -> None:
+        """Start a request."""
+        super().on_message_begin()
+        self.in_head = True
+        self.scope["aap.local"] = self.local  # type: ignore[typeddict-unknown-key]
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; a trailer is none: nobody must smuggle in a key behind the body."""
+        if self.in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Hand the request to the app, which reads the body itself."""
+        super().on_headers_complete()
+        self.in_head = False
+        if self.parser.should_upgrade():
+            return
+        if self.shared.draining:
+            self.cycle.keep_alive = False
+        if not self.pipeline:
+            self._enter(Phase.BODY, self.limits.body_timeout)
+
+    def on_message_complete(self) -> None:
+        """Wait for the app, without a limit: what it does is bounded by the disk alone."""
+        super().on_message_complete()
+        if self.phase is Phase.BODY:
+            self._enter(Phase.ANSWER)
+
+    def on_response_complete(self) -> None:
+        """Start what was pipelined, or wait for the next request."""
+        super().on_response_complete()
+        self._unset_keepalive_if_required()  # one sweep looks after all deadlines instead
+        if self.transport.is_closing():
+            self._enter(Phase.LINGER, WRITE_TIMEOUT)
+        elif not self.cycle.response_complete:
+            waits = Phase.BODY if self.cycle.more_body else Phase.ANSWER
+            self._enter(waits, self.limits.body_timeout if self.cycle.more_body else NEVER)
+        elif self.in_head:
+            self._enter(Phase.HEAD, self.limits.header_timeout)
+        else:
+            self._enter(Phase.KEPT, self.limits.keep_alive)
+
+    # Called by the server
+
+    def drain(self, grace: float) -> None:
+        """Let the request that is under way, or one that comes within `grace` s, be the last."""
+        if self.phase in {Phase.FRESH, Phase.KEPT}:
+            self.deadline = min(self.deadline, self.loop.time() + grace)
+        elif self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def check_deadline(self, now: float) -> None:
+        """End what took too long."""
+        if now < self.deadline or self._has_unread_request():
+            return
+        if self.phase in {Phase.FRESH, Phase.KEPT}:
+            self.transport.close()
+        elif self.phase in {Phase.HEAD, Phase.BODY}:
+            self.refuse(RequestTimeoutError("The request did not arrive in time."))
+        else:
+            self.transport.abort()
+
+    def _has_unread_request(self) -> bool:
+        """Look once more before closing: what has reached the kernel is answered, not reset."""
+        if self.phase is not Phase.KEPT:
+            return False
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def shutdown(self) -> None:
+        """Close at once."""
+        self.transport.abort()
+
+    # Refusing without the app
+
+    def refuse(self, problem: RequestError) -> None:
+        """Answer in place of the app, then let the client finish before closing."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if cycle.response_started or not cycle.more_body:
+                # A whole request is being answered: what follows it is not worth an answer.
+                cycle.keep_alive = False
+                self.flow.pause_reading()
+                return
+            cycle.disconnected = True  # the app must not take half a body for a message
+            cycle.message_event.set()
+        self._write_answer(problem)
+        self._enter(Phase.LINGER, LINGER)
+        self.flow.resume_reading()
+        self.transport.write_eof()
+
+    def _write_answer(self, problem: RequestError) -> None:
+        body = problem.body()
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+            *problem.headers,
+        ]
+        phrase = HTTPStatus(problem.status).phrase
+        lines = [f"HTTP/1.1 {problem.status} {phrase}".encode()]
+        lines += [name + b": " + value for name, value in headers]
+        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)

@@ -1,0 +1,98 @@
+"""Whether an inbox may take one more message: how full it is, how full its disk is.
+
+Counting 100,000 files takes half a second, so they are counted seldom, in a thread,
+and what was accepted since is added. The worker only takes away: between two counts
+the gauge shows too much at worst, and a count comes before anything is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+
+from aap.api.problems import InboxFullError, UnavailableError
+from aap.inbox import Spool
+from aap.message import State
+
+_FRESH = 1.0  # seconds for which a count is believed even when it says "full"
+_STALE = 10.0  # seconds after which it is taken again in any case
+_SHARE = 50  # counting may take one part in so many of the time
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What may wait in an inbox, and what must stay free on its disk."""
+
+    messages: int = 100_000
+    size: int = 4 << 30
+    free: int = 64 << 20
+    free_inodes: int = 1000
+
+
+class Gauge:
+    """The level of one inbox."""
+
+    def __init__(self, spool: Spool, levels: Levels) -> None:
+        self._spool = spool
+        self._folder = str(spool.folder(State.INBOX))
+        self._levels = levels
+        self._messages = 0
+        self._size = 0
+        self._counted_at = 0.0
+        self._cost = 0.0
+        self._counting: asyncio.Task[None] | None = None
+
+    def note(self, size: int) -> None:
+        """A message of `size` bytes was accepted."""
+        self._messages += 1
+        self._size += size
+
+    async def check(self, size: int) -> None:
+        """Refuse a message of `size` bytes where there is no room.
+
+        Raises InboxFullError or UnavailableError.
+        """
+        self._check_disk(size)
+        if self._age() > max(_STALE, self._cost * _SHARE):
+            self._start_counting()
+        if self._is_full(size) and self._age() > max(_FRESH, self._cost):
+            await self._start_counting()
+        if self._is_full(size):
+            raise InboxFullError("The inbox is full: the agent is behind.", retry_after=10)
+
+    def _check_disk(self, size: int) -> None:
+        try:
+            disk = os.statvfs(self._folder)
+        except OSError:
+            return  # writing will tell what is wrong
+        # Some file systems (btrfs) have no fixed number of inodes and report 0.
+        if disk.f_bavail * disk.f_frsize - size < self._levels.free or (
+            disk.f_files and disk.f_favail < self._levels.free_inodes
+        ):
+            raise UnavailableError("The disk is full.", retry_after=10, code="disk_full")
+
+    def _is_full(self, size: int) -> bool:
+        return self._messages >= self._levels.messages or self._size + size > self._levels.size
+
+    def _age(self) -> float:
+        return time.monotonic() - self._counted_at
+
+    def _start_counting(self) -> asyncio.Task[None]:
+        if self._counting is None or self._counting.done():
+            self._counting = asyncio.get_running_loop().create_task(self._count())
+        return self._counting
+
+    async def _count(self) -> None:
+        before = self._messages, self._size
+        start = time.monotonic()
+        try:
+            messages, size = await asyncio.to_thread(self._spool.usage)
+        except OSError:
+            return  # writing will tell what is wrong
+        # What was accepted while the thread counted may or may not be in its figures.
+        self._messages = messages + self._messages - before[0]
+        self._size = size + self._size - before[1]
+        self._counted_at = time.monotonic()
+        self._cost = self._counted_at - start

@@ -1,0 +1,140 @@
+"""The routes that show something: models, receipts, the API's own description.
+
+Loaded when one of them is first asked for: FastAPI takes longer to import than all
+the rest of the API.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from aap import __version__, api
+from aap.api.document import describe
+from aap.api.problems import NotFoundError, RequestError
+from aap.errors import NotFoundError as NoSuchMessageError
+from aap.errors import UsageError
+from aap.inbox import Entry, Spool
+from aap.message import ID_CHARS, State, id_time
+
+Spools = Mapping[str, Spool]
+
+_BEGINNING = 1_700_000_000  # models need a date of creation
+
+
+class Model(BaseModel):
+    """A workspace, as a model that clients can choose."""
+
+    id: str = Field(examples=["aap/main"])
+    object: Literal["model"] = "model"
+    created: int = _BEGINNING
+    owned_by: str = "aap"
+
+
+class ModelList(BaseModel):
+    """All models."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+class Receipt(BaseModel):
+    """Where a message is on its way. It may move on at any time."""
+
+    id: str
+    object: Literal["message"] = "message"
+    workspace: str
+    state: State
+    attempts: int = Field(description="Runs that failed on it.")
+    created_at: datetime = Field(description="When it was accepted.")
+    retry_at: datetime | None = Field(description="When a deferred message is tried again.")
+    events: list[dict[str, Any]] = Field(description="What is remembered of it, oldest first.")
+
+
+def make_app(spools: Spools) -> FastAPI:
+    """Return the app that serves all GET routes but `/healthz`, for `spools` by workspace."""
+    app = FastAPI(
+        title="aap",
+        version=__version__,
+        description=api.__doc__,
+        docs_url=None,  # it would load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.add_exception_handler(RequestError, _answer_problem)
+    app.add_exception_handler(HTTPException, _answer_exception)
+    for prefix in ("/v1", ""):
+        _add_models(app, spools, prefix)
+    _add_receipts(app, spools)
+    describe(app)
+    return app
+
+
+def _add_models(app: FastAPI, spools: Spools, prefix: str) -> None:
+    ids = ["aap", "manager", *(f"aap/{name}" for name in spools)]
+    shown = prefix != ""
+
+    @app.get(f"{prefix}/models", tags=["models"], include_in_schema=shown)
+    def list_models() -> ModelList:
+        return ModelList(data=[Model(id=model) for model in ids])
+
+    @app.get(f"{prefix}/models/{{model:path}}", tags=["models"], include_in_schema=shown)
+    def get_model(model: str) -> Model:
+        if model not in ids:
+            raise NotFoundError(
+                f"The model {model[:100]!r} does not exist.", code="model_not_found", param="model"
+            )
+        return Model(id=model)
+
+
+def _add_receipts(app: FastAPI, spools: Spools) -> None:
+    @app.get("/v1/messages/{message_id}", tags=["messages"])
+    def get_receipt(message_id: str) -> Receipt:
+        workspace, entry = _find(spools, message_id)
+        return _receipt(workspace, spools[workspace], entry)
+
+
+def _find(spools: Spools, message_id: str) -> tuple[str, Entry]:
+    for name, spool in spools.items():
+        try:
+            entry = spool.find(message_id)
+        except (NoSuchMessageError, UsageError):
+            continue
+        if entry.id == message_id and not entry.is_foreign:
+            return name, entry
+    raise NotFoundError(f"There is no message {message_id[:ID_CHARS]!r}.")
+
+
+def _receipt(workspace: str, spool: Spool, entry: Entry) -> Receipt:
+    due = spool.retry_at(entry)
+    return Receipt(
+        id=entry.id,
+        workspace=workspace,
+        state=entry.state,
+        attempts=entry.attempts,
+        created_at=_moment(id_time(entry.id)),
+        retry_at=None if due is None else _moment(due),
+        events=spool.notes(entry.id),
+    )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, timezone.utc)
+
+
+def _answer_problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)  # noqa: S101 -- registered for nothing else
+    headers = {name.decode(): value.decode() for name, value in error.headers}
+    return Response(error.body(), error.status, headers, "application/json")
+
+
+def _answer_exception(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 404:
+        return _answer_problem(request, NotFoundError("There is nothing here."))
+    return JSONResponse({"error": {"message": "aap failed.", "type": "server_error"}}, 500)
