@@ -30,12 +30,12 @@ FILE_MAX = 1 << 20
 # which aap must not take for a client's.
 LATER_KEYS = frozenset({"KEY", "URL", "WORKER", "DEBUG", "INBOX", "INSTRUCTION"})
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_LINE_END = re.compile(r"\r\n|\n|\r")
-_STARTS_KEY = re.compile(r"[ \t]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)[ \t]*=", re.ASCII)
+# Patterns are compiled when they are asked for: most files have none of what they find.
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_STARTS_KEY = r"[ \t]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)[ \t]*="
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Finding:
     """A doubtful line. `harmless` ones are worth a word, the others stop the program.
 
@@ -76,7 +76,7 @@ class DoubtfulConfigError(ConfigError):
         self.findings = findings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Assignment:
     """One KEY=VALUE. `text[start:end]` is all of it, without the line's end."""
 
@@ -91,7 +91,7 @@ class Assignment:
     excerpt: str = field(default="", repr=False)  # the line of the value, fit to be shown
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Parsed:
     """What systemd would read from a file, in order, and what is doubtful in it."""
 
@@ -99,16 +99,14 @@ class Parsed:
     findings: tuple[Finding, ...]
 
 
-@dataclass
 class _Text:
     """A text that knows its lines."""
 
-    text: str
-    where: str
-    findings: list[Finding] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.starts = [0, *(match.end() for match in _LINE_END.finditer(self.text))]
+    def __init__(self, text: str, where: str) -> None:
+        self.text = text
+        self.where = where
+        self.findings: list[Finding] = []
+        self.starts = [0, *(match.end() for match in re.finditer(r"\r\n|\n|\r", text))]
 
     def place(self, at: int) -> tuple[int, int]:
         line = bisect_right(self.starts, at)
@@ -327,7 +325,7 @@ def _check_name(source: _Text, entry: Assignment) -> bool:
     if entry.key in NAMES:
         return True
     words = entry.key.split()
-    if words[0] == "export" and len(words) == 2 and _NAME.fullmatch(words[1]):
+    if words[0] == "export" and len(words) == 2 and re.fullmatch(_NAME, words[1]):
         message = f'"export" is a shell\'s word: systemd reads a key named "{entry.key}"'
         source.doubt("export", entry.start, message, f"write {words[1]}=…")
     elif entry.key == "PUBLIC_URL":
@@ -336,7 +334,7 @@ def _check_name(source: _Text, entry: Assignment) -> bool:
     elif entry.key in LATER_KEYS:
         message = f"{entry.key} is a setting of ai-agent-proxy 2.3, not of aap"
         source.doubt("unknown-key", entry.start, message, f"aap config import {source.where}")
-    elif not _NAME.fullmatch(entry.key):
+    elif not re.fullmatch(_NAME, entry.key):
         message = "this is no name of a setting"
         source.doubt("bad-key", entry.start, message, "a name is letters, digits and _")
     else:
@@ -360,10 +358,10 @@ def _check_double(source: _Text, first: Assignment, entry: Assignment) -> None:
 
 def _check_swallowed(source: _Text, entry: Assignment) -> None:
     """Find settings inside a value of several lines: a quote or a backslash too many."""
-    first, _ = source.place(entry.start)
+    first = entry.line
     last, _ = source.place(max(entry.start, entry.end - 1))
     for number in range(first + 1, last + 1):
-        match = _STARTS_KEY.match(source.line(number))
+        match = re.match(_STARTS_KEY, source.line(number))
         if match and match[1] in NAMES:
             message = f"this line is read as a part of {entry.key} from line {first}"
             hint = f"look for an open quote or a last backslash from line {first} on"

@@ -22,7 +22,6 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from aap.config.envfile import (
     Assignment,
@@ -36,11 +35,15 @@ from aap.config.paths import secrets_folder, system_file, user_file, workspace_f
 from aap.config.table import NAMES, SETTINGS, Setting, Settings, Value, nearest_key
 from aap.errors import ConfigError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 PREFIX = "AAP_"
 SAMPLE_KEY = "aibot_<your-key-something>"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Origin:
     """Where a value came from.
 
@@ -56,7 +59,7 @@ class Origin:
     text: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Loaded:
     """Settings, the origin of each by key, harmless findings, and the files that were read."""
 
@@ -66,14 +69,19 @@ class Loaded:
     files: tuple[Path, ...]
 
 
-@dataclass(frozen=True)
 class _Entry:
-    """One value of one layer, not yet read."""
+    """One value of one layer, not yet read.
 
-    key: str
-    origin: Origin
-    finding: Finding  # what is said if the value is wrong
-    folder: str | None = None  # where a relative path starts
+    `finding` is what is said if the value is wrong; `folder` is where a relative path starts.
+    """
+
+    def __init__(
+        self, key: str, origin: Origin, finding: Finding, folder: str | None = None
+    ) -> None:
+        self.key = key
+        self.origin = origin
+        self.finding = finding
+        self.folder = folder
 
     def value(self) -> Value | Finding:
         try:
@@ -86,12 +94,12 @@ class _Entry:
 _Layer = dict[str, _Entry]
 
 
-@dataclass
 class _Files:
     """Files as they are read: each once, with all that is doubtful in them."""
 
-    read: list[Path] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.read: list[Path] = []
+        self.findings: list[Finding] = []
 
     def layer(self, path: Path, where: str, *, needed: bool = False) -> _Layer:
         if any(path == other or _same_file(path, other) for other in self.read):
@@ -156,10 +164,10 @@ def _settle(layers: list[_Layer], files: _Files) -> Loaded:
             continue
         value = entry.value()
         origins[key] = entry.origin
-        if isinstance(value, Finding):
-            files.findings += [] if value in files.findings else [value]
-        else:
+        if not isinstance(value, Finding):
             values[row.attribute] = value
+        elif entry.origin.file not in files.read:  # there all lines were tried already
+            files.findings.append(value)
     _stop_at_errors(files.findings)
     settings = replace(Settings(), **values)
     _check_together(settings, origins)

@@ -1,0 +1,133 @@
+"""Keys are kept hashed, and found in no time that tells anything."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from aap.config.keys import PLAIN_NAME, KeyRing, add_key, new_key, remove_key
+from aap.errors import ConfigError, NotFoundError
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "aap" / "keys"
+
+
+def test_a_key_is_found_by_its_name_and_nothing_else_is(file: Path) -> None:
+    phone, laptop = new_key(), new_key()
+    assert add_key(file, "phone", phone)
+    assert add_key(file, "laptop", laptop)
+    ring = KeyRing.load(file)
+    assert (ring.check(phone), ring.check(laptop)) == ("phone", "laptop")
+    for wrong in (
+        "",
+        phone[:-1],
+        phone + "x",
+        phone.upper(),
+        hashlib.sha256(phone.encode()).hexdigest(),
+    ):
+        assert ring.check(wrong) is None
+    assert ring.names == ("phone", "laptop")
+    assert ring.findings == ()
+
+
+def test_the_file_holds_no_key_and_is_its_owners_alone(file: Path) -> None:
+    add_key(file, "phone", "hush-hush")
+    digest = hashlib.sha256(b"hush-hush").hexdigest()
+    assert file.read_text() == f"phone sha256:{digest}\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_adding_again_changes_nothing_and_a_new_key_replaces_the_old(file: Path) -> None:
+    add_key(file, "phone", "one")
+    assert not add_key(file, "phone", "one")
+    assert add_key(file, "phone", "two")
+    ring = KeyRing.load(file)
+    assert (ring.check("one"), ring.check("two"), len(ring)) == (None, "phone", 1)
+
+
+def test_a_removed_key_opens_nothing(file: Path) -> None:
+    add_key(file, "phone", "one")
+    remove_key(file, "phone")
+    assert KeyRing.load(file).check("one") is None
+    with pytest.raises(NotFoundError):
+        remove_key(file, "phone")
+    with pytest.raises(NotFoundError):
+        remove_key(file.with_name("none"), "phone")
+
+
+def test_the_plain_key_of_the_configuration_is_one_of_the_ring(file: Path) -> None:
+    ring = KeyRing.load(file, "grüße")
+    assert ring.check("grüße") == ring.check("grüße".encode()) == PLAIN_NAME
+    assert not KeyRing.load(file)
+    assert KeyRing.load(file).check("") is None
+
+
+def test_bytes_that_are_no_text_are_just_a_wrong_key(file: Path) -> None:
+    ring = KeyRing.load(file, "key")
+    assert ring.check(b"\xff\xfe") is None
+    assert ring.check("\udcff") is None
+
+
+def test_comments_and_blank_lines_are_no_keys(file: Path) -> None:
+    add_key(file, "phone", "one")
+    file.write_text(f"# mine\n\n  {file.read_text()}")
+    assert KeyRing.load(file).check("one") == "phone"
+
+
+@pytest.mark.parametrize(
+    "line", ["phone", "phone sha256:abc", "phone md5:" + "0" * 64, "hush-hush"]
+)
+def test_a_spoilt_file_closes_the_door_and_does_not_show_what_may_be_a_key(
+    file: Path, line: str
+) -> None:
+    add_key(file, "laptop", "one")
+    file.write_text(file.read_text() + line + "\n")
+    with pytest.raises(ConfigError, match=":2:1: this line is no key") as caught:
+        KeyRing.load(file)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_folder_in_the_place_of_the_file_closes_the_door(file: Path) -> None:
+    file.mkdir(parents=True)
+    with pytest.raises(ConfigError):
+        KeyRing.load(file)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "-a", "a\n", "x" * 65])
+def test_a_name_that_would_spoil_the_file_is_refused(file: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="no name for a key"):
+        add_key(file, name, "one")
+
+
+@pytest.mark.parametrize("plain", ["", " a", "a\n", "a\x00b"])
+def test_what_no_client_could_send_is_refused(file: Path, plain: str) -> None:
+    with pytest.raises(ConfigError, match="no key"):
+        add_key(file, "phone", plain)
+
+
+@pytest.mark.parametrize(("mode", "code"), [(0o644, "keys-readable"), (0o620, "keys-writable")])
+def test_a_file_open_to_others_is_read_and_told(file: Path, mode: int, code: str) -> None:
+    add_key(file, "phone", "one")
+    file.chmod(mode)
+    ring = KeyRing.load(file)
+    assert ring.check("one") == "phone"
+    assert [finding.code for finding in ring.findings] == [code]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_of_another_user_is_told(file: Path) -> None:
+    add_key(file, "phone", "one")
+    os.chown(file, 65534, 65534)
+    assert [finding.code for finding in KeyRing.load(file).findings] == ["keys-owner"]
+
+
+def test_new_keys_differ_and_are_long() -> None:
+    keys = {new_key() for _ in range(50)}
+    assert len(keys) == 50
+    assert all(key.startswith("aap_") and len(key) >= 40 for key in keys)
