@@ -27,13 +27,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
 
 def new_key() -> str:
     """Return a new random key: 256 bits, safe in a header, a URL and a shell."""
-    from secrets import token_urlsafe  # noqa: PLC0415 - only who makes a key pays for it
+    from secrets import token_urlsafe
 
     return f"aap_{token_urlsafe(32)}"
 
 
 def _hash(key: str | bytes) -> bytes:
-    from hashlib import sha256  # noqa: PLC0415 - the worker reads settings, and no keys
+    from hashlib import sha256
 
     raw = key if isinstance(key, bytes) else key.encode("utf-8", "surrogatepass")
     return sha256(raw).digest()
@@ -74,7 +74,7 @@ class KeyRing:
 
         Takes the same time for every candidate of the same length: all keys are compared.
         """
-        from hmac import compare_digest  # noqa: PLC0415 - as in _hash
+        from hmac import compare_digest
 
         found = None
         asked = _hash(candidate)

@@ -97,7 +97,7 @@ def _read_address(_row: Setting, text: str, _folder: str | None) -> str:
 
 
 def _is_ipv6(text: str) -> bool:
-    import socket  # noqa: PLC0415 - 3 ms that a worker on IPv4 need not spend
+    import socket
 
     try:
         socket.inet_pton(socket.AF_INET6, text)
@@ -159,7 +159,7 @@ def _read_path(_row: Setting, text: str, folder: str | None) -> Path:
 
 def _read_command(_row: Setting, text: str, _folder: str | None) -> str:
     if any(char in text for char in "'\"\\"):
-        import shlex  # noqa: PLC0415 - needed where quotes are, and nowhere else
+        import shlex
 
         try:
             shlex.split(text)
@@ -306,7 +306,7 @@ NAMES: dict[str, str] = {
 
 def nearest_key(name: str) -> str:
     """The key that `name` was probably meant to be, or an empty string."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake pays for it
+    from difflib import get_close_matches
 
     close = get_close_matches(name.upper(), NAMES, 1, 0.6)
     return NAMES[close[0]] if close else ""

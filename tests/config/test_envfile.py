@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aap.config.envfile import DoubtfulConfigError, decode, parse, show_line
-from tests.config.corpus import CASES, HARMLESS, Case
+
+from .corpus import CASES, HARMLESS, Case
 
 by_name = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

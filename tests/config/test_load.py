@@ -12,7 +12,8 @@ import pytest
 from aap import config
 from aap.config import DoubtfulConfigError, load, paths
 from aap.errors import ConfigError, Exit
-from tests.config.corpus import SAMPLE
+
+from .corpus import SAMPLE
 
 
 @pytest.fixture(autouse=True)
@@ -148,9 +149,9 @@ def test_all_doubtful_lines_and_wrong_values_are_told_at_once(user: Path, system
 
 
 def test_a_wrong_flag_or_variable_is_named() -> None:
-    with pytest.raises(ConfigError, match='^--port: PORT: "x" is no port'):
+    with pytest.raises(ConfigError, match=r'^--port: PORT: "x" is no port'):
         load(overrides={"PORT": "x"})
-    with pytest.raises(ConfigError, match='^AAP_PORT: PORT: "x" is no port'):
+    with pytest.raises(ConfigError, match=r'^AAP_PORT: PORT: "x" is no port'):
         load(environ={**os.environ, "AAP_PORT": "x"})
     with pytest.raises(ConfigError, match="PROT is no setting") as caught:
         load(overrides={"PROT": "1"})
@@ -162,7 +163,7 @@ def test_a_wrong_flag_or_variable_is_named() -> None:
 
 
 def test_a_wrong_workspace_is_an_error_and_not_the_default() -> None:
-    with pytest.raises(ConfigError, match="^--workspace: WORKSPACE: is empty"):
+    with pytest.raises(ConfigError, match=r"^--workspace: WORKSPACE: is empty"):
         load(workspace="")
 
 
@@ -194,7 +195,7 @@ def test_a_folder_or_a_fifo_in_the_place_of_a_file_stops_nobody_for_ever(
     os.mkfifo(user)
     with pytest.raises(ConfigError, match="is no file that can be read"):
         load()
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory|is no file"):
+    with pytest.raises(ConfigError, match=r"cannot be read: Is a directory|is no file"):
         load(config_file=str(tmp_path))
     with pytest.raises(ConfigError, match="does not exist"):
         load(config_file=str(tmp_path / "none.conf"))

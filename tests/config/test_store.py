@@ -101,7 +101,7 @@ def test_unset_takes_all_lines_of_a_key(file: Path) -> None:
 
 
 def test_a_wrong_value_or_key_changes_nothing(file: Path) -> None:
-    with pytest.raises(ConfigError, match="PORT: .*no port"):
+    with pytest.raises(ConfigError, match=r"PORT: .*no port"):
         set_value(file, "PORT", "x")
     with pytest.raises(ConfigError, match="PROT is no setting"):
         set_value(file, "PROT", "1")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,8 @@ from aap.config import DoubtfulConfigError, keys_file, load, secrets_folder, use
 from aap.config.keys import KeyRing
 from aap.config.takeover import ImportReport, import_seed
 from aap.errors import ConfigError
-from tests.config.corpus import SAMPLE
+
+from .corpus import SAMPLE
 
 
 @pytest.fixture
@@ -138,4 +138,4 @@ def test_a_file_that_is_not_there_or_is_aaps_own_is_named(source: Path) -> None:
 def test_no_report_shows_a_secret(source: Path) -> None:
     source.write_text("API_KEY=hush\nA2A_KEY=hush\n")
     assert "hush" not in repr(take(source))
-    assert os.path.exists(keys_file())
+    assert keys_file().exists()
