@@ -57,7 +57,7 @@ def run(
     Messages come in English (LC_ALL=C.UTF-8). Raises NotFoundError when there is
     no such program, TryAgainError (the command is killed) after `timeout` seconds.
     """
-    import subprocess  # noqa: PLC0415 - 10 ms that most commands do without
+    import subprocess
 
     try:
         done = subprocess.run(

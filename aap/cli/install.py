@@ -150,7 +150,7 @@ def uninstall(
 
     manager = Manager("system" if system else "user")
     known = record.read(manager.mode)
-    workspaces = list(known.paths.values()) if known else [place.settings.workspace]
+    workspaces = list(known.plan.workspaces.values()) if known else [place.settings.workspace]
     spools = [path for path in map(_spool, workspaces) if path.exists()]
     if purge and spools and not yes:
         _confirm_purge(spools)

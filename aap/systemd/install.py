@@ -216,12 +216,8 @@ class _Installation:
         missing = self._missing_folders()
         new = Record(
             aap=__version__,
-            systemd=plan.systemd,
-            mode=plan.mode,
-            mounts=plan.mounts,
-            python=plan.python,
+            plan=plan,
             units=tuple(self._texts),
-            workspaces={name: str(path) for name, path in plan.workspaces.items()},
             linger=self._needs_linger() or bool(before and before.linger),
             folders=tuple(dict.fromkeys([*(before.folders if before else ()), *map(str, missing)])),
         )
@@ -286,7 +282,7 @@ class _Installation:
             self._actions.append(f"restarted {name}")
 
     def _drop_old_workspaces(self) -> None:
-        old = self._before.paths if self._before else {}
+        old = self._before.plan.workspaces if self._before else {}
         gone = {n: path for n, path in old.items() if path not in self._plan.workspaces.values()}
         names = [name for name in units.armed(gone) if name != units.SOCKET]
         if names:

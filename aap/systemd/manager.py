@@ -78,7 +78,7 @@ class Manager:
         if shutil.which("systemctl") is None:
             raise NotRunningError("this machine has no systemd, and aap is run by it")
         if self.mode == USER:
-            _check_runtime_folder()
+            check_runtime_folder()
         outcome = self.ask("show", "--property=Version")
         if not outcome.ok:
             raise NotRunningError(
@@ -156,7 +156,8 @@ def set_linger(*, on: bool) -> None:
     process.check(argv, hint=f"ask an administrator: sudo loginctl {verb} {user_name()}")
 
 
-def _check_runtime_folder() -> None:
+def check_runtime_folder() -> None:
+    """Raise NotRunningError where this process does not know its user's runtime folder."""
     expected = Path(f"/run/user/{os.getuid()}")
     given = os.environ.get("XDG_RUNTIME_DIR")
     export = f"export XDG_RUNTIME_DIR={expected}"

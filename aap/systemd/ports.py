@@ -46,7 +46,7 @@ def is_free(stream: str) -> bool:
 
 
 def _explain_bind(error: OSError, host: str) -> bool:
-    import errno  # noqa: PLC0415 - not on the ordinary way
+    import errno
 
     if error.errno == errno.EADDRINUSE:
         return False

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from aap import files
-from aap.systemd.units import SYSTEM
+from aap.systemd.units import SYSTEM, Plan
 
 SCHEMA = "aap.install/1"
 
@@ -20,20 +20,11 @@ class Record:
     """What an installation consists of, and what it changed that was not its own."""
 
     aap: str  # version
-    systemd: int
-    mode: str
-    mounts: bool  # False: the units have the sandbox without namespaces
-    python: str
+    plan: Plan  # what the units were made from
     units: tuple[str, ...]  # files below the folder of units
-    workspaces: dict[str, str] = field(default_factory=dict)  # name -> path
     linger: bool = False  # it was aap that enabled it
     folders: tuple[str, ...] = ()  # that did not exist before
     schema: str = SCHEMA
-
-    @property
-    def paths(self) -> dict[str, Path]:
-        """The workspaces, by name."""
-        return {name: Path(path) for name, path in self.workspaces.items()}
 
 
 def _base(variable: str, fallback: str) -> Path:
@@ -68,19 +59,31 @@ def read(mode: str) -> Record | None:
     A record that cannot be read counts as none: `uninstall` finds our files by
     their names too.
     """
-    with suppress(OSError, ValueError, TypeError):
+    with suppress(OSError, ValueError, TypeError, KeyError):
         values: dict[str, Any] = json.loads(record_file(mode).read_text("utf-8"))
-        known = {key: values[key] for key in Record.__dataclass_fields__ if key in values}
-        record = Record(**known)
-        return replace(record, units=tuple(record.units), folders=tuple(record.folders))
+        return Record(
+            aap=values["aap"],
+            plan=_read_plan(values["plan"]),
+            units=tuple(values["units"]),
+            linger=bool(values["linger"]),
+            folders=tuple(values["folders"]),
+        )
     return None
+
+
+def _read_plan(values: dict[str, Any]) -> Plan:
+    # Unknown members are a newer aap's; what they say, its own install will say again.
+    known = {key: values[key] for key in Plan.__dataclass_fields__ if key in values}
+    workspaces = {name: Path(path) for name, path in known["workspaces"].items()}
+    return Plan(**{**known, "workspaces": workspaces, "secrets": Path(known["secrets"])})
 
 
 def write(record: Record) -> None:
     """Store the record."""
-    path = record_file(record.mode)
+    path = record_file(record.plan.mode)
     files.make_folder(path.parent)
-    files.write_atomic(path, json.dumps(asdict(record), indent=2).encode() + b"\n")
+    text = json.dumps(asdict(record), indent=2, default=str)
+    files.write_atomic(path, text.encode() + b"\n")
 
 
 def remove(mode: str) -> None:
