@@ -142,7 +142,7 @@ def _read_line(line: str, number: int, file: Path) -> tuple[str, bytes]:
     if match is None:
         # No excerpt: it might be a key in plain.
         message = "this line is no key: NAME sha256: and 64 hexadecimal digits"
-        hint = "take the line away, then: aap config key add NAME"
+        hint = "take the line away; a key is added by: aap config set API_KEY -"
         raise DoubtfulConfigError(
             (Finding("bad-key-line", str(file), message, number, 1, hint=hint),)
         )

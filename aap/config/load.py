@@ -186,7 +186,7 @@ def _check_together(settings: Settings, origins: dict[str, Origin]) -> None:
         low, high = origins["RETRY_MIN"].text, origins["RETRY_MAX"].text
         raise ConfigError(
             f"RETRY_MIN ({low}) is longer than RETRY_MAX ({high})",
-            hint="aap config explain RETRY_MIN RETRY_MAX",
+            hint=f"aap config set RETRY_MAX {low}",
         )
 
 

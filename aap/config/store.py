@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from aap.config.envfile import (
@@ -16,7 +18,7 @@ from aap.config.envfile import (
 from aap.config.files import locked, real_file
 from aap.config.load import known_key, secret_name
 from aap.config.table import NAMES, SETTINGS
-from aap.errors import ConfigError
+from aap.errors import ConfigError, PermissionDeniedError
 from aap.files import make_folder, write_atomic
 
 # Where these are found it is not sure which text belongs to which setting.
@@ -28,11 +30,12 @@ _SETTING_IN_VALUE = re.compile(r"\n(?=[ \t]*(?:export[ \t]+)?[A-Z][A-Z0-9_]*[ \t
 def quote(value: str) -> str:
     """Write `value` so that systemd and aap read the same back.
 
-    Raises ConfigError for characters that systemd refuses in a value.
+    Raises ConfigError for control characters (but tab and line break), which no setting takes,
+    and for what systemd takes for no text.
     """
     strange = find_not_text(value) >= 0 or re.search(r"[\x00-\x08\x0b-\x1f\x7f]", value)
     if strange:
-        raise ConfigError("the value has a control character in it, which no file can hold")
+        raise ConfigError("the value has a control character in it")
     if _PLAIN.fullmatch(value):
         return value
     inside = re.sub(r'(["\\`$])', r"\\\1", value)
@@ -46,8 +49,8 @@ def set_value(file: Path, key: str, value: str, *, mode: int = 0o600) -> bool:
 
     The line is replaced where it stands (further lines of the same key go), or added at the
     end. A new file and its folder are made, the file with `mode`. A file that holds a secret
-    becomes 0600; another keeps its mode, without write permission for others, since the
-    system's services may have to read it. Raises ConfigError, PermissionDeniedError.
+    becomes 0600; another keeps its mode and group, without write permission for others, since
+    the system's services may have to read it. Raises ConfigError, PermissionDeniedError.
     """
     key = known_key(key)
     value = _as_stored(key, value)
@@ -100,7 +103,7 @@ def _as_stored(key: str, value: str) -> str:
     try:
         read = row.parse(value)
     except ValueError as error:
-        raise ConfigError(f"{key}: {error}", hint=f"aap config explain {key}") from None
+        raise ConfigError(f"{key}: {error}", hint=f"aap config get {key}") from None
     return str(read) if row.kind == "path" and not value.startswith("~") else value
 
 
@@ -117,11 +120,19 @@ def _read(file: Path) -> str:
 
 def _write(file: Path, text: str, mode: int) -> None:
     target = real_file(file)
-    if target.exists():
-        mode = target.stat().st_mode & 0o755
+    before = target.stat() if target.exists() else None
+    if before:
+        mode = before.st_mode & 0o755
+        if before.st_uid != os.geteuid():
+            # The new file would be ours, and its owner could no longer read it.
+            message = f"{target} belongs to another user"
+            raise PermissionDeniedError(message, hint="run this as that user")
     if any(SETTINGS[key].secret for key in _values(text)):
         mode = 0o600
     write_atomic(target, text.encode(), mode | 0o600)
+    if before and before.st_gid != target.stat().st_gid:
+        with suppress(PermissionError):
+            os.chown(target, -1, before.st_gid, follow_symlinks=False)
 
 
 def _entries(text: str, key: str) -> list[Assignment]:
@@ -163,5 +174,5 @@ def _check_change(before: str, after: str, key: str, value: str | None) -> None:
     if value is not None:
         wanted[key] = value
     if _values(after) != wanted:
-        hint = "aap config edit"
+        hint = "change the file in an editor, then: aap config validate"
         raise ConfigError(f"{key} cannot be changed without changing other lines", hint=hint)

@@ -163,6 +163,17 @@ def test_a_link_to_anothers_file_is_not_followed(file: Path) -> None:
     assert file.read_text() == FILE
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_stays_its_owners_and_its_groups(file: Path) -> None:
+    os.chown(file, 0, 65534)
+    file.chmod(0o640)
+    set_value(file, "PORT", "1")
+    assert (file.stat().st_gid, mode(file)) == (65534, 0o640)
+    os.chown(file, 65534, 65534)
+    with pytest.raises(PermissionDeniedError, match="belongs to another user"):
+        set_value(file, "PORT", "2")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_a_folder_without_permission_is_named(file: Path) -> None:
     file.parent.chmod(0o500)
