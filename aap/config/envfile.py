@@ -60,7 +60,11 @@ class Finding:
 
     def __str__(self) -> str:
         """One line; where there is an excerpt, two more that show the place."""
-        text = f"{self.place}: {self.message}"
+        return self.show()
+
+    def show(self, advice: str = "") -> str:
+        """The text of the finding, with `advice` at the end of its first line."""
+        text = f"{self.place}: {self.message}{advice}"
         if not self.excerpt:
             return text
         before = self.excerpt[: self.column - 1]
@@ -69,10 +73,17 @@ class Finding:
 
 
 class DoubtfulConfigError(ConfigError):
-    """Lines that might not mean what their writer meant; all of them are in `findings`."""
+    """Lines that might not mean what their writer meant; all of them are in `findings`.
+
+    The text has all of them, so it is of several lines; the first says what the first one is.
+    """
 
     def __init__(self, findings: tuple[Finding, ...]) -> None:
-        super().__init__("\n".join(map(str, findings)), hint=findings[0].hint)
+        if len(findings) == 1:
+            super().__init__(str(findings[0]), hint=findings[0].hint)
+        else:
+            texts = [item.show(f" ({item.hint})" if item.hint else "") for item in findings]
+            super().__init__("\n".join(texts), hint="aap config validate")
         self.findings = findings
 
 
@@ -133,9 +144,12 @@ def show_line(line: str) -> str:
     if key and not SETTINGS[key].secret:
         return clean
     head, equals, _ = clean.partition("=")
-    if equals:
-        return f"{head[:60]}=…"
-    return clean if len(clean) <= 12 else f"{clean[:12]}…"
+    return f"{_shorten(head)}=…" if equals else _shorten(clean)
+
+
+def _shorten(name: str) -> str:
+    """Enough to know a mistyped key by, and too little of a secret on the wrong line."""
+    return name if len(name) <= 18 else f"{name[:12]}…"
 
 
 def parse(text: str, where: str = "") -> Parsed:
@@ -325,7 +339,7 @@ def _check_name(source: _Text, entry: Assignment) -> bool:
     if entry.key in NAMES:
         return True
     words = entry.key.split()
-    if words[0] == "export" and len(words) == 2 and re.fullmatch(_NAME, words[1]):
+    if words[0] == "export" and len(words) == 2 and words[1] in NAMES:
         message = f'"export" is a shell\'s word: systemd reads a key named "{entry.key}"'
         source.doubt("export", entry.start, message, f"write {words[1]}=…")
     elif entry.key == "PUBLIC_URL":
@@ -340,7 +354,9 @@ def _check_name(source: _Text, entry: Assignment) -> bool:
     else:
         near = nearest_key(entry.key)
         hint = f"did you mean {near}?" if near else "see the keys with: aap config list"
-        source.doubt("unknown-key", entry.start, f"{entry.key} is no setting of aap", hint)
+        source.doubt(
+            "unknown-key", entry.start, f"{_shorten(entry.key)} is no setting of aap", hint
+        )
     return False
 
 

@@ -60,6 +60,8 @@ def test_a_finding_shows_the_line_with_a_caret_and_the_nearest_key() -> None:
         "export A2A_KEY=hush-hush-hush",
         "APIKEY=hush-hush-hush",
         "aap_long_token_hush-hush-hush",
+        "long_token_hush_hush_hush==",
+        "export long_token_hush_hush_hush==",
         "api key=hush-hush-hush",
         '"API_KEY"="hush-hush-hush"',
     ],
