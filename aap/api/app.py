@@ -343,11 +343,7 @@ async def _send(answer: Answer, body: Body, send: Send) -> None:
         (b"content-length", str(len(answer.body)).encode()),
         *answer.headers,
     ]
-    unread = not body.complete
-    if unread:
+    if not body.complete:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": unread})
-    if unread:
-        await body.discard()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    await send({"type": "http.response.body", "body": answer.body})

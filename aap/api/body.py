@@ -6,7 +6,6 @@ only checked. What is accepted here, Python's own `json` reads later as well.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -23,8 +22,6 @@ from aap.api.problems import (
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Headers = Mapping[bytes, bytes]
-
-LINGER = 5.0  # seconds in which a client may finish sending a body that was refused
 
 _JSON_TYPES = frozenset((
     b"",
@@ -127,21 +124,6 @@ class Body:
             if self.complete:
                 return bytes(whole)
             whole += await self._next()
-
-    async def discard(self) -> None:
-        """Read on to the end, for at most LINGER s, so that the client reads why it was refused.
-
-        Closing with unread data would have the kernel reset the connection, and
-        take the answer away from clients that are still sending.
-        """
-        try:
-            await asyncio.wait_for(self._read_away(), LINGER)
-        except (asyncio.TimeoutError, ClientGoneError):
-            self.complete = True
-
-    async def _read_away(self) -> None:
-        while not self.complete:
-            await self._next()
 
 
 # JSON

@@ -28,7 +28,7 @@ from aap.api.problems import (
 )
 
 MAX_HEAD = 65536  # bytes of a request's head; one read of the socket may exceed it
-LINGER = 2.0  # seconds in which a refused client may finish sending and read why
+LINGER = 5.0  # seconds in which a refused client may finish sending and read why
 WRITE_TIMEOUT = 30.0  # seconds in which a client must take an answer
 NEVER = float("inf")
 
@@ -62,6 +62,16 @@ class Phase(Enum):
     LINGER = "the client's goodbye"
 
 
+class _Ending:
+    """What a request sees of its transport: closing it is left to the connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._transport = connection.transport
+        self.write = self._transport.write
+        self.is_closing = self._transport.is_closing
+        self.close = connection.finish
+
+
 class Connection(HttpToolsProtocol):
     """Speaks HTTP/1.1 with one client. `local` marks the unix socket, which needs no key."""
 
@@ -92,6 +102,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Welcome a client, or refuse one too many."""
         super().connection_made(transport)
+        self.ending = _Ending(self)
         self._enter(Phase.FRESH, self.limits.header_timeout)
         if len(self.connections) > self.limits.connections:
             self.refuse(UnavailableError("Too many connections.", retry_after=1))
@@ -160,6 +171,7 @@ class Connection(HttpToolsProtocol):
         self.in_head = False
         if self.parser.should_upgrade():
             return
+        self.cycle.transport = self.ending  # type: ignore[assignment]
         if self.shared.draining:
             self.cycle.keep_alive = False
         if not self.pipeline:
@@ -173,6 +185,8 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Start what was pipelined, or wait for the next request."""
+        if self.phase is Phase.LINGER:
+            return
         super().on_response_complete()
         self._unset_keepalive_if_required()  # one sweep looks after all deadlines instead
         if self.transport.is_closing():
@@ -231,9 +245,25 @@ class Connection(HttpToolsProtocol):
             cycle.disconnected = True  # the app must not take half a body for a message
             cycle.message_event.set()
         self._write_answer(problem)
+        self._linger()
+
+    def finish(self) -> None:
+        """Close when the answer is out, and not before the client could read it."""
+        if self.phase is Phase.BODY:
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """Say that no more is coming, and read away what the client still sends.
+
+        To close with unread data would have the kernel reset the connection, and
+        take the answer away from a client that sends all before it reads.
+        """
         self._enter(Phase.LINGER, LINGER)
-        self.flow.resume_reading()
-        self.transport.write_eof()
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self.transport.write_eof()
 
     def _write_answer(self, problem: RequestError) -> None:
         body = problem.body()

@@ -40,14 +40,24 @@ class Gauge:
         self._levels = levels
         self._messages = 0
         self._size = 0
+        self._pending = 0  # staged, but not in the folder yet
+        self._pending_size = 0
         self._counted_at = 0.0
         self._cost = 0.0
         self._counting: asyncio.Task[None] | None = None
 
-    def note(self, size: int) -> None:
-        """A message of `size` bytes was accepted."""
-        self._messages += 1
-        self._size += size
+    def enter(self, size: int) -> None:
+        """A message of `size` bytes is on its way in."""
+        self._pending += 1
+        self._pending_size += size
+
+    def settle(self, size: int, *, stored: bool) -> None:
+        """It has arrived, or has not."""
+        self._pending -= 1
+        self._pending_size -= size
+        if stored:
+            self._messages += 1
+            self._size += size
 
     async def check(self, size: int) -> None:
         """Refuse a message of `size` bytes where there is no room.
@@ -74,7 +84,9 @@ class Gauge:
             raise UnavailableError("The disk is full.", retry_after=10, code="disk_full")
 
     def _is_full(self, size: int) -> bool:
-        return self._messages >= self._levels.messages or self._size + size > self._levels.size
+        messages = self._messages + self._pending
+        held = self._size + self._pending_size
+        return messages >= self._levels.messages or held + size > self._levels.size
 
     def _age(self) -> float:
         return time.monotonic() - self._counted_at
@@ -91,7 +103,7 @@ class Gauge:
             messages, size = await asyncio.to_thread(self._spool.usage)
         except OSError:
             return  # writing will tell what is wrong
-        # What was accepted while the thread counted may or may not be in its figures.
+        # What arrived while the thread counted may or may not be in its figures.
         self._messages = messages + self._messages - before[0]
         self._size = size + self._size - before[1]
         self._counted_at = time.monotonic()

@@ -105,7 +105,7 @@ class Intake:
             staged = self._write(raw, key)
         except OSError as error:
             raise self._unavailable(error) from error
-        self._gauge.note(len(raw))
+        self._gauge.enter(len(raw))
         self._known.note(staged.id)
         loop = asyncio.get_running_loop()
         underway = _Underway(raw, staged.id, loop.create_future())
@@ -131,6 +131,7 @@ class Intake:
     def _resolve(self) -> None:
         while self._finished:
             underway, error = self._finished.pop()
+            self._gauge.settle(len(underway.raw), stored=error is None)
             if self._underway.get(underway.id[_PRINT]) is underway:
                 del self._underway[underway.id[_PRINT]]
             if underway.done.done():  # its request was cancelled at the end of a drain

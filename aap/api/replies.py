@@ -135,9 +135,10 @@ class OutputMessage(msgspec.Struct):
 
 
 class InputDetails(msgspec.Struct):
-    """Nothing was read from a cache."""
+    """Nothing was read from a cache, nor written to one."""
 
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 class OutputDetails(msgspec.Struct):
