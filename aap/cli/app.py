@@ -43,11 +43,7 @@ class Group(TyperGroup):
         for title, names in SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl(
-                    [
-                        (name, self.commands[name].get_short_help_str(60))
-                        for name in names
-                        if name in self.commands
-                    ]
+                    [(name, self.commands[name].get_short_help_str(60)) for name in names]
                 )
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
@@ -528,3 +524,38 @@ def uninstall(
 
     place = _place(ctx, workspace, config)
     return installing.uninstall(place, purge=purge, yes=yes, system=system, as_json=as_json)
+
+
+# status, doctor
+
+
+@app.command(cls=Command)
+def status(
+    ctx: typer.Context,
+    *,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Show on one screen whether messages are taken and handled."""
+    from aap.cli import status as showing
+
+    return showing.status(_place(ctx, workspace, config), as_json=as_json)
+
+
+@app.command(cls=Command)
+def doctor(
+    ctx: typer.Context,
+    *,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="CHECK", help="Only this check or group; may be repeated."),
+    ] = None,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Check everything that a message needs; name the command that mends it."""
+    from aap.cli import doctor as checking
+
+    return checking.doctor(_place(ctx, workspace, config), only=only or (), as_json=as_json)

@@ -56,7 +56,7 @@ def ls(
     if not seen:
         output.note(_nothing(place.spool, chosen))
         return Exit.OK
-    output.table(_COLUMNS, [_row(entry, digest) for entry, digest in seen])
+    output.table(_COLUMNS, [_row(entry, digest) for entry, digest in seen], least=16)
     if total > len(shown):
         output.note(f"{total - len(shown)} more: --limit 0 shows all")
     return Exit.OK
@@ -102,7 +102,7 @@ def _row(entry: Entry, digest: Digest) -> tuple[str, ...]:
         entry.state.value,
         output.one_line(entry.id),
         _age(entry),
-        str(entry.attempts or ""),
+        f"{entry.attempts}x" if entry.attempts else "",
         *map(output.one_line, cells),
         output.one_line(words)
         if output.columns()

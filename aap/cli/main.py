@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple, NoReturn
 
 from aap.cli import output
 from aap.errors import AapError, Exit
@@ -22,8 +22,7 @@ from aap.message import State
 Keywords = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """An option of a hot command: the keyword it fills, and how its value is read."""
 
     keyword: str
@@ -31,12 +30,11 @@ class Option:
     many: bool = False
 
 
-@dataclass(frozen=True)
-class Hot:
+class Hot(NamedTuple):
     """A command that needs no argument parser: which function, which options."""
 
     function: str  # in aap.cli.inbox
-    options: dict[str, Option] = field(default_factory=dict)
+    options: Mapping[str, Option] = MappingProxyType({})
     takes_ids: bool = False  # at least one
 
 
@@ -175,7 +173,7 @@ def parse_hot(arguments: Sequence[str]) -> tuple[str, list[str], Keywords]:
     return hot.function, words, {**place, **given}
 
 
-def _read_options(rest: list[str], options: dict[str, Option], into: Keywords) -> list[str]:
+def _read_options(rest: list[str], options: Mapping[str, Option], into: Keywords) -> list[str]:
     """Take options from the front until a word; return what is left."""
     while rest and rest[0].startswith("-") and rest[0] != "-":
         name, equals, value = rest.pop(0).partition("=")

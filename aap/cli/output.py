@@ -20,14 +20,13 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 # C0 and C1 controls and DEL (escape sequences start there), separators that end a line,
 # bidirectional overrides (text that reads other than it is), lone surrogates (no UTF-8).
-_HARMFUL = "\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
-_HARMFUL_RE = re.compile(f"[{_HARMFUL}]")
-_HARMFUL_BUT_LAYOUT_RE = re.compile(f"(?![\n\t])[{_HARMFUL}]")
+# Compiled when such a text comes, which is rare.
+_HARMFUL = "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+_HARMFUL_BUT_LAYOUT = rf"(?![\n\t]){_HARMFUL}"
 
 _SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
@@ -118,8 +117,7 @@ def harmless(text: str, *, layout: bool = False) -> str:
     """
     if text.isprintable():
         return text
-    pattern = _HARMFUL_BUT_LAYOUT_RE if layout else _HARMFUL_RE
-    return pattern.sub(_escape, text)
+    return re.sub(_HARMFUL_BUT_LAYOUT if layout else _HARMFUL, _escape, text)
 
 
 def one_line(text: str, limit: int = 4000) -> str:
@@ -173,8 +171,7 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
 # Tables
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column of a table. The last column of a table takes what room is left."""
 
     title: str
@@ -220,18 +217,18 @@ def _cell(column: Column, text: str, width: int) -> str:
 
 def _print_folded(head: Sequence[Column], rows: Sequence[Sequence[str]], total: int) -> None:
     for row in rows:
-        parts = [
-            cut(text, column.most) for column, text in zip(head[:-1], row[:-1], strict=True) if text
-        ]
         line = ""
-        for part in parts:
+        for column, text in zip(head[:-1], row[:-1], strict=True):
+            part = cut(text, column.most)
             if line and display_width(line) + 1 + display_width(part) > total:
                 write(line)
-                line = " "
-            line = f"{line} {part}" if line else part
+                line = ""
+            line = f"{line} {part}" if line and part else line or part
         write(cut(line, total))
         if row[-1]:
-            write(f"  {paint(cut(row[-1], total - 2), 'bold')}")
+            write(
+                f"  {paint(cut(row[-1], total - 2), (head[0].colours or {}).get(row[0], 'bold'))}"
+            )
 
 
 def fields(pairs: Sequence[tuple[str, str]]) -> None:
@@ -278,7 +275,7 @@ def write_json(schema: str, **members: Any) -> None:
     ascii_only = not _is_utf8()
     text = json.dumps({"schema": schema, **members}, ensure_ascii=ascii_only, default=str)
     # Within JSON these characters occur in strings alone, where an escape means the same.
-    write(text if ascii_only else _HARMFUL_RE.sub(_json_escape, text))
+    write(text if ascii_only else re.sub(_HARMFUL, _json_escape, text))
 
 
 def _json_escape(match: re.Match[str]) -> str:

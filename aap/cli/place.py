@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,12 +10,12 @@ if TYPE_CHECKING:
     from aap.inbox import Spool
 
 
-@dataclass(frozen=True)
 class Place:
     """The options that every command takes; None where the command line says nothing."""
 
-    workspace: str | None = None
-    config: str | None = None
+    def __init__(self, workspace: str | None = None, config: str | None = None) -> None:
+        self.workspace = workspace
+        self.config = config
 
     @cached_property
     def loaded(self) -> Loaded:

@@ -21,16 +21,17 @@ def midnight(days_ago: int = 0) -> float:
 def parse(text: str) -> float:
     """Read `90m`, `2 hours ago`, `today`, `yesterday`, `2026-11-23`, `2026-11-23 21:10`, `…Z`.
 
-    Times without a zone are local. Returns seconds since the epoch; raises UsageError.
+    Times without a zone are local. Returns seconds since the epoch, never before it;
+    raises UsageError.
     """
     text = text.strip()
     if match := _SPAN.fullmatch(text):
-        return time.time() - int(match[1]) * _UNITS[match[2].lower()]
+        return max(0.0, time.time() - int(match[1]) * _UNITS[match[2].lower()])
     if text in {"today", "yesterday"}:
         return midnight(days_ago=text == "yesterday")
     try:
         # fromisoformat() of Python 3.10 does not know the Z.
-        return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text)).timestamp()
+        return max(0.0, datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text)).timestamp())
     except (ValueError, OverflowError):
         raise UsageError(
             f"cannot read {text!r} as a time", hint="such as 90m, '2 hours ago', 2026-11-23"

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -126,19 +126,28 @@ class Terminal:
         """Read to the end and return the exit code."""
         while self.read():
             pass
+        return self.process.wait(10)
+
+    def close(self) -> None:
+        """Leave nothing behind, whatever became of the test."""
+        self.process.kill()
+        self.process.wait()
         os.close(self._fd)
-        return self.process.wait()
 
 
 @pytest.fixture
-def terminal(home: Path) -> Callable[..., Terminal]:
+def terminal(home: Path) -> Iterator[Callable[..., Terminal]]:
     """Start `aap WORDS…` in a terminal of a given size."""
+    started: list[Terminal] = []
 
     def start(*words: str, columns: int = 80, lines: int = 24, **env: str) -> Terminal:
         env = environment(**{"TERM": "xterm", **env})
-        return Terminal((*AAP, *words), columns, lines, env)
+        started.append(Terminal((*AAP, *words), columns, lines, env))
+        return started[-1]
 
-    return start
+    yield start
+    for each in started:
+        each.close()
 
 
 def chat(text: str, **more: object) -> bytes:

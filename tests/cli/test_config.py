@@ -1,0 +1,153 @@
+"""`aap config`: settings with their origin, and changes that read back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aap.config import SETTINGS
+from tests.cli.conftest import Run
+
+Documents = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def user_file(home: Path) -> Path:
+    return home / "xdg-config" / "aap" / "aap.conf"
+
+
+def test_list_names_every_setting_its_value_and_its_origin(
+    aap: Run, documents: Documents, workspace: Path, user_file: Path
+) -> None:
+    aap("config", "set", "MAX_ATTEMPTS", "3")
+    (workspace / ".ai-agent-proxy.conf").write_text("# mine\nRETRY_MAX=2h\n")
+    settings = {item["key"]: item for item in documents("config", "list", AAP_PORT="7012")}
+    assert list(settings) == list(SETTINGS)
+    assert all(item["schema"] == "aap.config.setting/1" for item in settings.values())
+    said = {key: (settings[key]["value"], settings[key]["origin"], settings[key]["line"])
+            for key in ("MAX_ATTEMPTS", "RETRY_MAX", "PORT", "HOST")}  # fmt: skip
+    assert said == {
+        "MAX_ATTEMPTS": ("3", "user", 1),
+        "RETRY_MAX": ("2h", "workspace", 2),
+        "PORT": ("7012", "environment", None),
+        "HOST": ("127.0.0.1", "default", None),
+    }
+    plain = aap("config", "list").stdout
+    assert f"{user_file}:1" in plain
+
+
+def test_set_get_unset(aap: Run, user_file: Path) -> None:
+    assert aap("config", "get", "MAX_ATTEMPTS").stdout == "5\n"
+    done = aap("config", "set", "max_attempts", "3")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"MAX_ATTEMPTS changed in {user_file}\n"
+    assert aap("config", "get", "MAX_ATTEMPTS").stdout == "3\n"
+    assert "was so already" in aap("config", "set", "MAX_ATTEMPTS", "3").stderr
+    assert aap("config", "unset", "MAX_ATTEMPTS").returncode == 0
+    assert aap("config", "get", "MAX_ATTEMPTS").stdout == "5\n"
+    assert "was not set" in aap("config", "unset", "MAX_ATTEMPTS").stderr
+
+
+def test_a_path_is_given_whole(aap: Run, home: Path) -> None:
+    assert aap("config", "get", "WORKSPACE").stdout == f"{home}/.openclaw/workspace\n"
+    assert aap("config", "get", "WORKDIR").stdout == f"{home}/.openclaw/workspace\n"
+
+
+def test_a_change_says_what_puts_it_in_force(aap: Run) -> None:
+    assert "aap install --user" in aap("config", "set", "PORT", "7012").stderr
+    assert "try-restart aap-api.service" in aap("config", "set", "REPLY", "ok").stderr
+
+
+def test_a_change_that_shows_nowhere_is_told(aap: Run) -> None:
+    done = aap("config", "set", "PORT", "7013", AAP_PORT="7012")
+    assert "AAP_PORT sets it too, and counts before" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "code"), [("PROT", "1", 78), ("PORT", "many", 78), ("MAX_BODY", "big", 78)]
+)
+def test_a_wrong_change_changes_nothing(
+    aap: Run, user_file: Path, key: str, value: str, code: int
+) -> None:
+    done = aap("config", "set", key, value)
+    assert done.returncode == code
+    assert done.stderr.startswith("aap: ")
+    assert not user_file.exists()
+
+
+def test_secrets_are_shown_nowhere_and_an_api_key_is_kept_as_a_hash(
+    aap: Run, home: Path, user_file: Path
+) -> None:
+    assert aap("config", "set", "API_KEY", "-", stdin="s3cret-key\n").returncode == 0
+    assert aap("config", "set", "A2A_KEY", "s3cret-other").returncode == 0
+    (home / "named.conf").write_text("API_KEY=s3cret-plain\n")
+    shown = ""
+    for words in (("list",), ("list", "--json"), ("get", "API_KEY"), ("get", "A2A_KEY", "--json")):
+        done = aap("--config", "named.conf", "config", *words)
+        assert done.returncode == 0, done.stderr
+        shown += done.stdout + done.stderr
+    assert "s3cret" not in shown
+    assert "(set, not shown)" in shown
+    folder = user_file.parent
+    stored = {p.relative_to(folder): p.read_text() for p in folder.rglob("*") if p.is_file()}
+    assert "s3cret-key" not in "".join(stored.values())
+    assert stored[Path("keys")].startswith("default sha256:")
+    assert stored[Path("secrets/a2a-key")] == "s3cret-other\n"
+    for key in ("API_KEY", "A2A_KEY"):
+        assert aap("config", "unset", key).returncode == 0
+    assert (folder / "keys").read_text() == ""
+    assert not (folder / "secrets" / "a2a-key").exists()
+
+
+def test_path_is_the_file_that_set_writes_to(
+    aap: Run, documents: Documents, user_file: Path
+) -> None:
+    assert aap("config", "path").stdout == f"{user_file}\n"
+    (paths,) = documents("config", "path", "--config", "/dev/null")
+    assert paths["schema"] == "aap.config.path/1"
+    assert (paths["file"], paths["user"]) == ("/dev/null", str(user_file))
+
+
+def test_validate_has_the_same_exit_code_with_and_without_json(
+    aap: Run, documents: Documents, user_file: Path
+) -> None:
+    assert aap("config", "validate").returncode == 0
+    assert documents("config", "validate")[0]["ok"] is True
+    user_file.parent.mkdir(parents=True)
+    user_file.write_text('PORT=7011\nMAX_ATEMPTS=3\nREPLY="open\n')
+    plain, machine = aap("config", "validate"), aap("config", "validate", "--json")
+    assert plain.returncode == machine.returncode == 78
+    assert f"{user_file}:2" in plain.stdout
+    report = json.loads(machine.stdout)
+    assert report["schema"] == "aap.config.validate/1"
+    assert report["ok"] is False
+    assert {finding["line"] for finding in report["findings"]} >= {2, 3}
+
+
+def test_the_seeds_own_file_is_imported(aap: Run, home: Path, user_file: Path) -> None:
+    seed = home / ".ai-agent-proxy.conf"
+    seed.write_text(
+        "HOST=127.0.0.1\nPORT=7020\nWORKDIR=~/work\nAPI_KEY=aibot_x\n"
+        'AGENT_INIT_CLI="/usr/bin/codex exec --skip-git-repo-check"\n'
+        'AGENT_CLI="/usr/bin/codex resume --last"\n'
+    )
+    done = aap("config", "import", str(seed))
+    assert done.returncode == 0
+    assert "hashed" in done.stdout
+    assert "aibot_x" not in done.stdout + done.stderr + user_file.read_text()
+    assert aap("config", "get", "PORT").stdout == "7020\n"
+    assert aap("config", "get", "AGENT_CLI").stdout == "/usr/bin/codex resume --last\n"
+    assert aap("config", "get", "WORKSPACE").stdout == f"{home}/work\n"
+    again = json.loads(aap("config", "import", str(seed), "--json").stdout)
+    assert again["schema"] == "aap.config.import/1"
+    assert again["changed"] is False
+
+
+def test_importing_what_is_not_there_is_said(aap: Run) -> None:
+    done = aap("config", "import", "nowhere.conf")
+    assert done.returncode == 78
+    assert "nowhere.conf" in done.stderr

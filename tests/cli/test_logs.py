@@ -1,0 +1,165 @@
+"""`aap logs`: the worker's files and the API's journal as one stream."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aap.cli import output, when
+from aap.cli.logs import DailyFiles
+from aap.errors import UsageError
+from aap.inbox import Spool
+from tests.cli.conftest import Run, Terminal, chat
+
+Documents = Callable[..., list[dict[str, Any]]]
+
+
+def stamp(ago: float = 0) -> str:
+    return output.iso(time.time() - ago)
+
+
+def write(spool: Spool, *lines: str) -> None:
+    """Append each line to the file of its day, as the worker does."""
+    for line in lines:
+        with (spool.logs / f"{line[:10]}.log").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+@pytest.fixture
+def journalctl(home: Path) -> Callable[..., str]:
+    """A `journalctl` that prints entries in the form of the real one; returns the PATH for it."""
+
+    def make(*entries: dict[str, Any], said: str = "", code: int = 0) -> str:
+        folder = home / "bin"
+        folder.mkdir(exist_ok=True)
+        (folder / "entries").write_text("".join(json.dumps(e) + "\n" for e in entries))
+        script = folder / "journalctl"
+        script.write_text(
+            "#!/bin/sh\n"
+            f'case "$*" in *--follow*) sleep 30;; *) cat {folder}/entries;; esac\n'
+            f"[ -z '{said}' ] || echo '{said}' >&2\nexit {code}\n"
+        )
+        script.chmod(0o755)
+        return f"{folder}:/usr/bin:/bin"
+
+    return make
+
+
+def entry(ago: float, event: str, text: Any, **more: str) -> dict[str, Any]:
+    micros = str(int((time.time() - ago) * 1e6))
+    return {
+        "__CURSOR": f"s={micros}", "__REALTIME_TIMESTAMP": micros, "PRIORITY": "6",
+        "SYSLOG_IDENTIFIER": "python3", "MESSAGE": text, "AAP_EVENT": event, **more,
+    }  # fmt: skip
+
+
+def test_files_and_journal_are_one_stream_in_time_order(
+    documents: Documents, spool: Spool, journalctl: Callable[..., str]
+) -> None:
+    write(spool, f"{stamp(50)} info worker claimed id=abc", f"{stamp(30)} info agent | thinking")
+    path = journalctl(
+        entry(60, "accepted", "stored abc", AAP_MESSAGE_ID="abc"),
+        entry(40, "accepted", [72, 105, 255]),
+    )
+    lines = documents("logs", PATH=path)
+    said = [(line["source"], line["event"], line["text"]) for line in lines]
+    assert said == [
+        ("api", "accepted", "stored abc"),
+        ("worker", "claimed", ""),
+        ("api", "accepted", "Hi\ufffd"),
+        ("agent", "output", "thinking"),
+    ]
+    assert lines[0].keys() == {"schema", "time", "level", "source", "event", "fields", "text"}
+    assert lines[0]["schema"] == "aap.logs.line/1"
+    assert lines[0]["fields"] == {"id": "abc"}
+
+
+def test_id_shows_what_is_about_one_message(
+    documents: Documents, spool: Spool, journalctl: Callable[..., str]
+) -> None:
+    message = spool.deliver(chat("hi"))
+    write(spool, f"{stamp()} info worker claimed id={message}", f"{stamp()} info worker idle")
+    path = journalctl(entry(1, "accepted", "", AAP_MESSAGE_ID=message), entry(1, "accepted", "x"))
+    lines = documents("logs", "--id", message[:18], PATH=path)
+    assert [line["event"] for line in lines] == ["accepted", "claimed"]
+
+
+def test_since_and_today_bound_the_stream(aap: Run, spool: Spool) -> None:
+    write(spool, f"{stamp(3 * 86400)} info worker old", f"{stamp(30)} info worker young")
+    assert "old" not in aap("logs").stdout
+    assert "old" in aap("logs", "--since", "4 days ago").stdout
+    assert aap("logs", "--since", "10s").stdout == ""
+    # A time zone in which the day began a moment ago.
+    hour = datetime.datetime.now(datetime.timezone.utc).hour
+    assert "old" not in aap("logs", "--today", TZ=f"X{hour}").stdout
+
+
+def test_where_the_journal_cannot_be_read_the_files_are_shown_and_it_is_said(
+    aap: Run, spool: Spool, journalctl: Callable[..., str], tmp_path: Path
+) -> None:
+    write(spool, f"{stamp()} info worker started")
+    refused = "No journal files were opened due to insufficient permissions."
+    for path in (journalctl(said=refused, code=1), str(tmp_path)):
+        done = aap("logs", PATH=path)
+        assert done.returncode == 0
+        assert "worker started" in done.stdout
+        assert "the API's lines are missing here" in done.stderr
+        assert "systemd-journal" in done.stderr
+
+
+def test_torn_and_hostile_lines_are_shown_harmless(aap: Run, spool: Spool) -> None:
+    write(spool, f"{stamp()} info agent | \x1b[2Jboo", "")
+    with next(spool.logs.glob("*.log")).open("ab") as file:
+        file.write(b"\xff torn\n" + stamp().encode() + b" info worker unfinished")
+    done = aap("logs")
+    assert r"\x1b[2Jboo" in done.stdout
+    assert "torn" in done.stdout
+    assert "unfinished" not in done.stdout
+
+
+def test_follow_goes_on_across_midnight(spool: Spool) -> None:
+    files = DailyFiles(spool.logs, "2026-11-23T00:00:00.000Z")
+    write(spool, "2026-11-23T23:59:59.000Z info worker late")
+    assert [line.event for line in files.read()] == ["late"]
+    write(spool, "2026-11-23T23:59:59.900Z info worker later")
+    write(spool, "2026-11-24T00:00:00.100Z info worker early")
+    assert [line.event for line in files.read()] == ["later", "early"]
+    assert list(files.read()) == []
+
+
+def test_follow_prints_lines_as_they_come(
+    terminal: Callable[..., Terminal], spool: Spool, journalctl: Callable[..., str]
+) -> None:
+    screen = terminal("logs", "--follow", PATH=journalctl(), NO_COLOR="1")
+    write(spool, f"{stamp()} info worker first")
+    screen.wait_for("first")
+    write(spool, f'{stamp()} warning agent failed id=abc reason="no key"')
+    screen.wait_for("failed id=abc reason=no key")
+    assert re.search(r"^\w{3} \d\d \d\d:\d\d:\d\d worker first$", screen.screen, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [("90m", 5400), ("2 hours ago", 7200), ("3 d", 259200), ("1 week", 604800), ("45 s ago", 45)],
+)
+def test_spans_of_time(text: str, ago: float) -> None:
+    assert when.parse(text) == pytest.approx(time.time() - ago, abs=5)
+
+
+def test_moments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    assert when.parse("2026-11-23T21:10:26.123Z") == pytest.approx(1795468226.123)
+    assert when.parse("2026-11-23 21:10") == when.parse("2026-11-23T21:10:00+00:00")
+    assert when.parse("today") - when.parse("yesterday") == 86400
+    assert when.parse("99999999999999999999 days") == when.parse("1969-01-01") == 0
+    for wrong in ("", "soon", "2026-13-01"):
+        with pytest.raises(UsageError):
+            when.parse(wrong)
