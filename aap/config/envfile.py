@@ -17,8 +17,8 @@ import os
 import re
 import stat
 from bisect import bisect_right
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from aap.config.table import NAMES, SETTINGS, nearest_key
 from aap.errors import ConfigError
@@ -35,8 +35,7 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _STARTS_KEY = r"[ \t]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)[ \t]*="
 
 
-@dataclass(frozen=True, eq=False)
-class Finding:
+class Finding(NamedTuple):
     """A doubtful line. `harmless` ones are worth a word, the others stop the program.
 
     `where` is the file's path, or the name of a variable or a flag; line and column
@@ -87,8 +86,7 @@ class DoubtfulConfigError(ConfigError):
         self.findings = findings
 
 
-@dataclass(frozen=True, eq=False)
-class Assignment:
+class Assignment(NamedTuple):
     """One KEY=VALUE. `text[start:end]` is all of it, without the line's end."""
 
     key: str
@@ -99,11 +97,10 @@ class Assignment:
     value_column: int
     start: int
     end: int
-    excerpt: str = field(default="", repr=False)  # the line of the value, fit to be shown
+    excerpt: str = ""  # the line of the value, fit to be shown
 
 
-@dataclass(frozen=True, eq=False)
-class Parsed:
+class Parsed(NamedTuple):
     """What systemd would read from a file, in order, and what is doubtful in it."""
 
     assignments: tuple[Assignment, ...]

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from aap.config.envfile import (
     Assignment,
@@ -43,8 +43,7 @@ PREFIX = "AAP_"
 SAMPLE_KEY = "aibot_<your-key-something>"
 
 
-@dataclass(frozen=True, eq=False)
-class Origin:
+class Origin(NamedTuple):
     """Where a value came from.
 
     `where` is flag, environment, credential, secret, workspace, config, user, system or
@@ -56,11 +55,10 @@ class Origin:
     name: str = ""
     file: Path | None = None
     line: int = 0
-    text: str = field(default="", repr=False)
+    text: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class Loaded:
+class Loaded(NamedTuple):
     """Settings, the origin of each by key, harmless findings, and the files that were read."""
 
     settings: Settings
@@ -87,7 +85,7 @@ class _Entry:
         try:
             return SETTINGS[self.key].parse(self.origin.text, self.folder)
         except ValueError as error:
-            said = vars(self.finding) | {"message": f"{self.key}: {error}"}
+            said = self.finding._asdict() | {"message": f"{self.key}: {error}"}
             return Finding(**said)
 
 
@@ -169,7 +167,7 @@ def _settle(layers: list[_Layer], files: _Files) -> Loaded:
         elif entry.origin.file not in files.read:  # there all lines were tried already
             files.findings.append(value)
     _stop_at_errors(files.findings)
-    settings = replace(Settings(), **values)
+    settings = Settings(**values)
     _check_together(settings, origins)
     findings = (*files.findings, *_advice(settings, origins))
     return Loaded(settings, origins, findings, tuple(files.read))
@@ -307,7 +305,7 @@ def _workspace_layer(layers: list[_Layer], files: _Files) -> _Layer:
     layer = files.layer(workspace_file(folder), "workspace")
     redirect = layer.pop("WORKSPACE", None)
     if redirect and redirect.value() != folder:
-        said = vars(redirect.finding) | {
+        said = redirect.finding._asdict() | {
             "code": "other-workspace",
             "message": f"this is the file of {folder}, and cannot name another workspace",
             "hint": "set WORKSPACE with: aap config set WORKSPACE …",

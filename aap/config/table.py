@@ -9,12 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-
-TYPE_CHECKING = False  # typing itself is a third of what this module costs
-if TYPE_CHECKING:
-    from typing import Any
+from typing import Any, NamedTuple
 
 Value = str | int | float | Path | tuple[str, ...]
 
@@ -25,8 +21,7 @@ _SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-@dataclass(frozen=True, eq=False)
-class Setting:
+class Setting(NamedTuple):
     """One row of the table.
 
     `default` is the text a person would write. `restart` names what must be started
@@ -193,16 +188,14 @@ def _setting(
     least: float = 0,
     choices: tuple[str, ...] = (),
 ) -> Any:
-    row = Setting("", kind, default, text, restart, secret, aliases, least, choices)
-    # A factory, because `~` means the home of the moment in which a value is asked for.
-    return field(default_factory=lambda: row.parse(default), repr=not secret, metadata={"row": row})
+    return Setting("", kind, default, text, restart, secret, aliases, least, choices)
 
 
-@dataclass(frozen=True)
 class Settings:
     """All settings. Sizes are bytes, durations are seconds, paths are absolute.
 
-    `Settings()` holds the defaults.
+    `Settings()` holds the defaults, `Settings(port=1)` another port. In the class
+    itself stand the rows of the table, which an instance covers with its values.
     """
 
     host: str = _setting(
@@ -213,7 +206,7 @@ class Settings:
         aliases=("IP",),
     )
     port: int = _setting("port", "7011", "TCP port the API listens on.", "socket")
-    workspace: Path = _setting(  # noqa: RUF009 - it is a field(), with a factory
+    workspace: Path = _setting(
         "path",
         "~/.openclaw/workspace",
         "Folder the agent works in; its messages are below .ai-agent-proxy/ there.",
@@ -285,16 +278,33 @@ class Settings:
         "size", "4M", "Bytes of one run's output that are logged.", least=1024
     )
 
+    def __init__(self, **values: Value) -> None:
+        for row in SETTINGS.values():
+            # Read now: `~` means the home of the moment in which a value is asked for.
+            value = values.pop(row.attribute, None)
+            vars(self)[row.attribute] = row.parse(row.default) if value is None else value
+        if values:
+            raise TypeError(f"no such setting: {', '.join(values)}")
 
-def _rows() -> dict[str, Setting]:
-    rows = {}
-    for column in fields(Settings):
-        key = column.name.upper()
-        rows[key] = Setting(**{**vars(column.metadata["row"]), "key": key})
-    return rows
+    def __repr__(self) -> str:
+        shown = (
+            f"{row.attribute}={'…' if row.secret else repr(getattr(self, row.attribute))}"
+            for row in SETTINGS.values()
+        )
+        return f"Settings({', '.join(shown)})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Settings) and vars(self) == vars(other)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"settings are read-only: {name}")
 
 
-SETTINGS: dict[str, Setting] = _rows()
+SETTINGS: dict[str, Setting] = {
+    name.upper(): row._replace(key=name.upper())
+    for name, row in vars(Settings).items()
+    if isinstance(row, Setting)
+}
 """The table, by key, in the order in which it is shown."""
 
 NAMES: dict[str, str] = {

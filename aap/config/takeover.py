@@ -7,8 +7,8 @@ backslash. What comes out is written in the language of `envfile`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from aap.config.envfile import (
     LATER_KEYS,
@@ -29,8 +29,7 @@ from aap.errors import ConfigError
 KEY_NAME = "imported"
 
 
-@dataclass(frozen=True)
-class ImportStep:
+class ImportStep(NamedTuple):
     """What was done with one key of the file.
 
     `action` is taken, replaced, hashed (into `keys`), secret (into `secrets/`), same (it was
@@ -43,8 +42,7 @@ class ImportStep:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class ImportReport:
+class ImportReport(NamedTuple):
     """What an import did, in the file's order; `notes` are about the whole."""
 
     source: Path
@@ -58,16 +56,14 @@ class ImportReport:
         return any(step.action not in {"same", "skipped"} for step in self.steps)
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     name: str
     value: str
     number: int
     text: str
 
 
-@dataclass(frozen=True)
-class _Places:
+class _Places(NamedTuple):
     """Where an import writes to."""
 
     target: Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -84,9 +83,7 @@ def test_a_path_starts_at_the_home_or_at_its_file(home: Path) -> None:
 
 
 def test_the_table_is_whole() -> None:
-    assert [row.attribute for row in SETTINGS.values()] == [
-        column.name for column in dataclasses.fields(Settings)
-    ]
+    assert [row.attribute for row in SETTINGS.values()] == list(Settings.__annotations__)
     for row in SETTINGS.values():
         assert row.parse(row.default) == getattr(Settings(), row.attribute)
         assert row.help.endswith(".")
