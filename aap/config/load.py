@@ -57,6 +57,9 @@ class Origin(NamedTuple):
     line: int = 0
     text: str = ""
 
+    def __repr__(self) -> str:
+        return f"Origin({self.where!r}, {self.name!r}, {self.file!r}, {self.line})"
+
 
 class Loaded(NamedTuple):
     """Settings, the origin of each by key, harmless findings, and the files that were read."""

@@ -293,9 +293,6 @@ class Settings:
         )
         return f"Settings({', '.join(shown)})"
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Settings) and vars(self) == vars(other)
-
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"settings are read-only: {name}")
 
