@@ -336,7 +336,7 @@ def _check_name(source: _Text, entry: Assignment) -> bool:
     if entry.key in NAMES:
         return True
     words = entry.key.split()
-    if words[0] == "export" and len(words) == 2 and words[1] in NAMES:
+    if words[:1] == ["export"] and len(words) == 2 and words[1] in NAMES:
         message = f'"export" is a shell\'s word: systemd reads a key named "{entry.key}"'
         source.doubt("export", entry.start, message, f"write {words[1]}=…")
     elif entry.key == "PUBLIC_URL":

@@ -41,7 +41,7 @@ def workspace(tmp_path: Path) -> Path:
 
 def test_without_any_file_the_defaults_hold(home: Path) -> None:
     loaded = load()
-    assert loaded.settings == config.Settings()
+    assert vars(loaded.settings) == vars(config.Settings())
     assert {origin.where for origin in loaded.origins.values()} == {"default"}
     assert loaded.origins["PORT"].text == "7011"
     assert (loaded.files, loaded.findings) == ((), ())
