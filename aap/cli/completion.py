@@ -22,6 +22,7 @@ class Value:
 
     kind: str  # words | ids | files | folders | anything
     words: tuple[str, ...] = ()
+    many: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def _options(command: Any) -> list[Any]:
 
 def _option(parameter: Any) -> Option:
     text = (parameter.help or "").rstrip(".")
-    return Option(tuple(parameter.opts), text, None if parameter.is_flag else _value(parameter))
+    names = (*parameter.opts, *parameter.secondary_opts)
+    return Option(names, text, None if parameter.is_flag else _value(parameter))
 
 
 def _value(parameter: Any) -> Value:
@@ -91,7 +93,7 @@ def _value(parameter: Any) -> Value:
     if metavar == "KEY":
         return Value("words", tuple(SETTINGS))
     kinds = {"ID": "ids", "FILE": "files", "FILE|-": "files", "NAME|PATH": "folders"}
-    return Value(kinds.get(metavar, "anything"))
+    return Value(kinds.get(metavar, "anything"), many=parameter.nargs == -1)
 
 
 # bash
@@ -132,8 +134,8 @@ complete -F _aap aap
 
 _BASH_VALUE = {
     "ids": 'COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur"))',
-    "files": 'COMPREPLY=($(compgen -f -- "$cur")); compopt -o filenames',
-    "folders": 'COMPREPLY=($(compgen -d -- "$cur")); compopt -o filenames',
+    "files": 'mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames',
+    "folders": 'mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames',
     "anything": ":",
 }
 
@@ -157,11 +159,7 @@ def bash(nodes: Sequence[Node]) -> str:
             for node in groups
             for name, _ in node.commands
         ),
-        values="\n        ".join(
-            f"{_bash_pattern(node, option)}) {_bash_value(option.value)}; return ;;"
-            for node, option in valued
-            if option.value
-        ),
+        values="\n        ".join(_bash_values(valued)),
         options="\n            ".join(
             f'"{node.path}") {_bash_words([n for o in node.options for n in o.names])} ;;'
             for node in nodes
@@ -172,8 +170,13 @@ def bash(nodes: Sequence[Node]) -> str:
     )
 
 
-def _bash_pattern(node: Node, option: Option) -> str:
-    return " | ".join(f'"{node.path}:{name}"' for name in option.names)
+def _bash_values(valued: Sequence[tuple[Node, Option]]) -> Iterator[str]:
+    """Say each option once, for all commands that have it: a name means the same everywhere."""
+    seen = {name: option.value for _, option in valued for name in option.names}
+    for value in dict.fromkeys(seen.values()):
+        names = " | ".join(f"*:{name}" for name, each in seen.items() if each == value)
+        if value:
+            yield f"{names}) {_bash_value(value)}; return ;;"
 
 
 def _bash_place(node: Node) -> str:
@@ -216,7 +219,9 @@ def _zsh_name(path: str) -> str:
 def _zsh_body(node: Node) -> list[str]:
     specs = [spec for option in node.options for spec in _zsh_option(option)]
     if not node.commands:
-        specs += [f"'*:{node.argument.kind}:{_zsh_value(node.argument)}'"] if node.argument else []
+        if node.argument:
+            place = "*" if node.argument.many else "1"
+            specs.append(f"'{place}:{node.argument.kind}:{_zsh_value(node.argument)}'")
         return ["    _arguments -s \\", *(f"        {spec} \\" for spec in specs[:-1]),
                 f"        {specs[-1]}"]  # fmt: skip
     specs += ["'1: :->command'", "'*:: :->rest'"]
@@ -282,8 +287,7 @@ function __aap_at
         end
     end
     if test "$argv[-1]" = +
-        set -l want $argv[1..-2]
-        test "$path[1..(count $want)]" = "$want"
+        string match -q -- "$argv[1..-2] *" "$path "
     else
         test "$path" = "$argv"
     end

@@ -1,0 +1,90 @@
+# Completion of aap for bash; written by python -m aap.cli.completion, not by hand.
+
+_aap() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} path= i
+    # bash takes "=" for a word of its own.
+    if [[ $cur == "=" ]]; then
+        cur=
+    elif [[ $prev == "=" ]]; then
+        prev=${COMP_WORDS[COMP_CWORD-2]}
+    fi
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case "$path:${COMP_WORDS[i]}" in
+            *:--config | *:--conversation | *:--id | *:--limit | *:--only | *:--since | *:--state | *:--text | *:--workspace | *:-w) ((i++)) ;;
+            ":send") path="send" ;;
+            ":logs") path="logs" ;;
+            ":install") path="install" ;;
+            ":uninstall") path="uninstall" ;;
+            ":status") path="status" ;;
+            ":doctor") path="doctor" ;;
+            ":inbox") path="inbox" ;;
+            ":config") path="config" ;;
+            "inbox:ls") path="inbox ls" ;;
+            "inbox:show") path="inbox show" ;;
+            "inbox:new") path="inbox new" ;;
+            "inbox:done") path="inbox done" ;;
+            "inbox:add") path="inbox add" ;;
+            "inbox:retry") path="inbox retry" ;;
+            "inbox:rm") path="inbox rm" ;;
+            "config:list") path="config list" ;;
+            "config:get") path="config get" ;;
+            "config:set") path="config set" ;;
+            "config:unset") path="config unset" ;;
+            "config:path") path="config path" ;;
+            "config:validate") path="config validate" ;;
+            "config:import") path="config import" ;;
+        esac
+    done
+    COMPREPLY=()
+    case "$path:$prev" in
+        *:--workspace | *:-w) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; return ;;
+        *:--config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames; return ;;
+        *:--since | *:--only | *:--limit | *:--conversation | *:--text) :; return ;;
+        *:--id) COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")); return ;;
+        *:--state) COMPREPLY=($(compgen -W "inbox active deferred hold done failed" -- "$cur")); return ;;
+    esac
+    if [[ $cur == -* ]]; then
+        case "$path" in
+            "") COMPREPLY=($(compgen -W "--workspace -w --config --version -h --help" -- "$cur")) ;;
+            "send") COMPREPLY=($(compgen -W "--stream --responses --json --workspace -w --config -h --help" -- "$cur")) ;;
+            "logs") COMPREPLY=($(compgen -W "--today --since --follow -f --id --json --workspace -w --config -h --help" -- "$cur")) ;;
+            "install") COMPREPLY=($(compgen -W "--system --user --linger --no-linger --yes --json --workspace -w --config -h --help" -- "$cur")) ;;
+            "uninstall") COMPREPLY=($(compgen -W "--system --user --purge --yes --json --workspace -w --config -h --help" -- "$cur")) ;;
+            "status") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
+            "doctor") COMPREPLY=($(compgen -W "--only --json --workspace -w --config -h --help" -- "$cur")) ;;
+            "inbox") COMPREPLY=($(compgen -W "-h --help" -- "$cur")) ;;
+            "inbox ls") COMPREPLY=($(compgen -W "--state --limit --all --json --workspace -w --config -h --help" -- "$cur")) ;;
+            "inbox show") COMPREPLY=($(compgen -W "--raw --json --workspace -w --config -h --help" -- "$cur")) ;;
+            "inbox new") COMPREPLY=($(compgen -W "--conversation --json --workspace -w --config -h --help" -- "$cur")) ;;
+            "inbox done") COMPREPLY=($(compgen -W "--workspace -w --config -h --help" -- "$cur")) ;;
+            "inbox add") COMPREPLY=($(compgen -W "--text --workspace -w --config -h --help" -- "$cur")) ;;
+            "inbox retry") COMPREPLY=($(compgen -W "--workspace -w --config -h --help" -- "$cur")) ;;
+            "inbox rm") COMPREPLY=($(compgen -W "--yes --workspace -w --config -h --help" -- "$cur")) ;;
+            "config") COMPREPLY=($(compgen -W "-h --help" -- "$cur")) ;;
+            "config list") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
+            "config get") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
+            "config set") COMPREPLY=($(compgen -W "--workspace -w --config -h --help" -- "$cur")) ;;
+            "config unset") COMPREPLY=($(compgen -W "--workspace -w --config -h --help" -- "$cur")) ;;
+            "config path") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
+            "config validate") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
+            "config import") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
+        esac
+        return
+    fi
+    case "$path" in
+        "") COMPREPLY=($(compgen -W "send logs install uninstall status doctor inbox config" -- "$cur")) ;;
+        "send") : ;;
+        "inbox") COMPREPLY=($(compgen -W "ls show new done add retry rm" -- "$cur")) ;;
+        "inbox show") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
+        "inbox done") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
+        "inbox add") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames ;;
+        "inbox retry") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
+        "inbox rm") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
+        "config") COMPREPLY=($(compgen -W "list get set unset path validate import" -- "$cur")) ;;
+        "config get") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
+        "config set") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
+        "config unset") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
+        "config import") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames ;;
+    esac
+}
+complete -F _aap aap

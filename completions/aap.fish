@@ -1,0 +1,179 @@
+# Completion of aap for fish; written by python -m aap.cli.completion, not by hand.
+
+# True where the words so far, without options and their values, are exactly these,
+# or these and more where the last argument is "+".
+function __aap_at
+    set -l path
+    set -l skip 0
+    for word in (commandline -opc)[2..]
+        if test $skip = 1
+            set skip 0
+        else if contains -- $word --config --conversation --id --limit --only --since --state --text --workspace -w
+            set skip 1
+        else if not string match -q -- '-*' $word
+            set -a path $word
+        end
+    end
+    if test "$argv[-1]" = +
+        string match -q -- "$argv[1..-2] *" "$path "
+    else
+        test "$path" = "$argv"
+    end
+end
+
+complete -c aap -f
+
+complete -c aap -n '__aap_at' -a send -d 'Post a message to the own API, as a client would'
+complete -c aap -n '__aap_at' -a logs -d 'Show what the API, the worker and the agent did'
+complete -c aap -n '__aap_at' -a install -d 'Put the systemd units in place, or bring them up to date'
+complete -c aap -n '__aap_at' -a uninstall -d 'Stop aap and take its units away; messages stay'
+complete -c aap -n '__aap_at' -a status -d 'Show on one screen whether messages are taken and handled'
+complete -c aap -n '__aap_at' -a doctor -d 'Check everything that a message needs; name the command that mends it'
+complete -c aap -n '__aap_at' -a inbox -d 'The queue: list, show and settle messages'
+complete -c aap -n '__aap_at' -a config -d 'Settings, each with where it comes from'
+complete -c aap -n '__aap_at' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at' -l version -d 'Print the version'
+complete -c aap -n '__aap_at' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at send +' -l stream -d 'Ask for a streamed answer'
+complete -c aap -n '__aap_at send +' -l responses -d 'Use /v1/responses, not /v1/chat/completions'
+complete -c aap -n '__aap_at send +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at send +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at send +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at send +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at send +' -x
+
+complete -c aap -n '__aap_at logs +' -l today -d 'Since midnight'
+complete -c aap -n '__aap_at logs +' -l since -x -d 'Such as 90m, \'2 hours ago\', 2026-11-23'
+complete -c aap -n '__aap_at logs +' -l follow -s f -d 'Go on as lines come'
+complete -c aap -n '__aap_at logs +' -l id -x -a '(aap inbox ids 2>/dev/null)' -d 'Only lines about this message'
+complete -c aap -n '__aap_at logs +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at logs +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at logs +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at logs +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at install +' -l system -l user -d 'For the whole machine, or for you alone'
+complete -c aap -n '__aap_at install +' -l linger -l no-linger -d 'Run also while you are not logged in'
+complete -c aap -n '__aap_at install +' -l yes -d 'Do not ask'
+complete -c aap -n '__aap_at install +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at install +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at install +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at install +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at uninstall +' -l system -l user -d 'For the whole machine, or for you alone'
+complete -c aap -n '__aap_at uninstall +' -l purge -d 'Delete the messages too'
+complete -c aap -n '__aap_at uninstall +' -l yes -d 'Do not ask'
+complete -c aap -n '__aap_at uninstall +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at uninstall +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at uninstall +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at uninstall +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at status +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at status +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at status +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at status +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at doctor +' -l only -x -d 'Only this check or group; may be repeated'
+complete -c aap -n '__aap_at doctor +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at doctor +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at doctor +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at doctor +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at inbox' -a ls -d 'List the messages that are not handled, oldest first'
+complete -c aap -n '__aap_at inbox' -a show -d 'Show messages: who wrote, where, what, and what became of it'
+complete -c aap -n '__aap_at inbox' -a new -d 'Print the ids that wait in inbox/, one a line; none is no error'
+complete -c aap -n '__aap_at inbox' -a done -d 'Mark messages as handled'
+complete -c aap -n '__aap_at inbox' -a add -d 'Put a message into the inbox without the API; print its id'
+complete -c aap -n '__aap_at inbox' -a retry -d 'Let failed, deferred or held messages be handled again, now'
+complete -c aap -n '__aap_at inbox' -a rm -d 'Delete messages for good'
+complete -c aap -n '__aap_at inbox' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at inbox ls +' -l state -x -a 'inbox active deferred hold done failed' -d 'Only this state; may be repeated'
+complete -c aap -n '__aap_at inbox ls +' -l limit -x -d 'At most so many; 0 for all'
+complete -c aap -n '__aap_at inbox ls +' -l all -d 'Handled ones too'
+complete -c aap -n '__aap_at inbox ls +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at inbox ls +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at inbox ls +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at inbox ls +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at inbox show +' -l raw -d 'The request, byte for byte'
+complete -c aap -n '__aap_at inbox show +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at inbox show +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at inbox show +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at inbox show +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at inbox show +' -x -a '(aap inbox ids 2>/dev/null)'
+
+complete -c aap -n '__aap_at inbox new +' -l conversation -x -d 'Only of this one: channel/account/chat'
+complete -c aap -n '__aap_at inbox new +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at inbox new +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at inbox new +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at inbox new +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at inbox done +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at inbox done +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at inbox done +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at inbox done +' -x -a '(aap inbox ids 2>/dev/null)'
+
+complete -c aap -n '__aap_at inbox add +' -l text -x -d 'Plain words instead of a file'
+complete -c aap -n '__aap_at inbox add +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at inbox add +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at inbox add +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at inbox add +' -r -F
+
+complete -c aap -n '__aap_at inbox retry +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at inbox retry +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at inbox retry +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at inbox retry +' -x -a '(aap inbox ids 2>/dev/null)'
+
+complete -c aap -n '__aap_at inbox rm +' -l yes -d 'Do not ask'
+complete -c aap -n '__aap_at inbox rm +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at inbox rm +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at inbox rm +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at inbox rm +' -x -a '(aap inbox ids 2>/dev/null)'
+
+complete -c aap -n '__aap_at config' -a list -d 'List all settings, their values, and where each comes from'
+complete -c aap -n '__aap_at config' -a get -d 'Print the value of one setting'
+complete -c aap -n '__aap_at config' -a set -d 'Set one setting in your file; an API key is kept as a hash'
+complete -c aap -n '__aap_at config' -a unset -d 'Take one setting out of your file'
+complete -c aap -n '__aap_at config' -a path -d 'Print the path of your file'
+complete -c aap -n '__aap_at config' -a validate -d 'Say what is wrong or doubtful in the configuration, line by line'
+complete -c aap -n '__aap_at config' -a import -d 'Take over the settings of an ai-agent-proxy file'
+complete -c aap -n '__aap_at config' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at config list +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at config list +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at config list +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at config list +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at config get +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at config get +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at config get +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at config get +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at config get +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
+
+complete -c aap -n '__aap_at config set +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at config set +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at config set +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at config set +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
+
+complete -c aap -n '__aap_at config unset +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at config unset +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at config unset +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at config unset +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
+
+complete -c aap -n '__aap_at config path +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at config path +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at config path +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at config path +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at config validate +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at config validate +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at config validate +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at config validate +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at config import +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at config import +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at config import +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at config import +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at config import +' -r -F

@@ -1,0 +1,83 @@
+"""The completion scripts say what the command tree says, and shells understand them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from aap.cli import completion
+from aap.inbox import Spool
+from tests.cli.conftest import AAP, CHECKOUT, chat, execute
+
+FOLDER = CHECKOUT / "completions"
+
+
+@pytest.mark.parametrize(("name", "shell"), completion.FILES.items())
+def test_the_shipped_scripts_are_those_of_the_tree(name: str, shell: str) -> None:
+    shipped = (FOLDER / name).read_text(encoding="utf-8")
+    assert shipped == completion.script(shell), "python -m aap.cli.completion completions"
+
+
+@pytest.fixture
+def commands(home: Path) -> str:
+    """A PATH on which `aap` is found."""
+    folder = home / "bin"
+    folder.mkdir()
+    (folder / "aap").write_text(f'#!/bin/sh\nexec {" ".join(AAP)} "$@"\n')
+    (folder / "aap").chmod(0o755)
+    return f"{folder}:/usr/bin:/bin"
+
+
+LINES = {
+    "aap ": {"inbox", "send", "status", "logs", "doctor", "install", "uninstall", "config"},
+    "aap in": {"inbox", "install"},
+    "aap -w /tmp inbox r": {"retry", "rm"},
+    "aap inbox ls --state d": {"deferred", "done"},
+    "aap inbox ls --l": {"--limit"},
+    "aap config set MAX_A": {"MAX_ATTEMPTS"},
+    "aap inbox show --raw ": {"ID"},
+    "aap logs --follow --id ": {"ID"},
+}
+
+
+def bash(line: str, path: str) -> set[str]:
+    words = line.split(" ")
+    quoted = " ".join(f"'{word}'" for word in words)
+    script = (
+        f"source {FOLDER}/aap.bash; COMP_WORDS=({quoted}); COMP_CWORD={len(words) - 1}; _aap;"
+        ' printf "%s\\n" "${COMPREPLY[@]}"'
+    )
+    done = execute("bash", "--norc", "-c", script, PATH=path)
+    assert done.stderr == ""
+    return set(done.stdout.split())
+
+
+def fish(line: str, path: str) -> set[str]:
+    script = f"source {FOLDER}/aap.fish; complete -C '{line}'"
+    done = execute("fish", "--no-config", "-c", script, PATH=path)
+    assert done.stderr == ""
+    return {row.partition("\t")[0] for row in done.stdout.splitlines()}
+
+
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("shell", [bash, fish])
+def test_a_shell_completes(shell: object, line: str, spool: Spool, commands: str) -> None:
+    name = getattr(shell, "__name__", "")
+    if shutil.which(name) is None:
+        pytest.skip(f"no {name} here")
+    message = spool.deliver(chat("hi"))
+    expected = {message if word == "ID" else word for word in LINES[line]}
+    assert shell(line, commands) == expected  # type: ignore[operator]
+
+
+def test_bash_takes_the_equals_sign_apart(commands: str) -> None:
+    # As readline hands it over: "=" is a word of its own.
+    assert bash("aap inbox ls --state = fa", commands) == {"failed"}
+
+
+def test_zsh_reads_its_function(commands: str) -> None:
+    if shutil.which("zsh") is None:
+        pytest.skip("no zsh here")
+    assert execute("zsh", "-n", str(FOLDER / "_aap")).returncode == 0
