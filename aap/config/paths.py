@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from aap import SPOOL_FOLDER
 from aap.config.table import Settings
 
 WORKSPACE_FILE = ".ai-agent-proxy.conf"
-SPOOL_FOLDER = ".ai-agent-proxy"
 SYSTEM_FILE = Path("/etc/aap/aap.conf")
 
 

@@ -1,20 +1,21 @@
-"""The worker's command line, its signals and its exit code."""
+"""The worker's command line, its signals and its exit code.
+
+What only a run needs is imported after the first line is out: half of the start is
+imports, and the lock, the recovery and the sweep can do without most of them.
+"""
 
 from __future__ import annotations
 
-import signal
+import os
 import time
-from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
-from aap import config
-from aap.config import Settings
+from aap import SPOOL_FOLDER
 from aap.errors import AapError, Exit, TryAgainError, UsageError
 from aap.inbox import Spool
 from aap.log import DailyLog
 from aap.message import State
-from aap.worker.stop import Stop
-from aap.worker.worker import Worker
 
 # The sweep holds the lock for moments; another worker for as long as its agent runs.
 _LOCK_PATIENCE = 5.0
@@ -30,27 +31,28 @@ def main(argv: list[str]) -> int:
     """
     try:
         workspace, sweep = _read_arguments(argv)
-
-        def load() -> Settings:
-            return config.load(workspace=workspace).settings
-
-        spool = Spool(config.spool_root(load()))
+        spool = Spool(workspace / SPOOL_FOLDER)
         spool.create()
         log = DailyLog(spool.logs)
-        return _sweep(spool, log) if sweep else _work(spool, log, load)
+        return _sweep(spool, log) if sweep else _work(spool, log)
     except AapError as error:
-        print(f"<3>{error}{f' ({error.hint})' if error.hint else ''}", flush=True)  # noqa: T201
+        _complain(f"{error} ({error.hint})" if error.hint else str(error))
         return error.code
     except OSError as error:
-        print(f"<3>{error}", flush=True)  # noqa: T201
+        _complain(str(error))
         return Exit.TRY_AGAIN
 
 
-def _read_arguments(argv: list[str]) -> tuple[str, bool]:
+def _complain(text: str) -> None:
+    for line in text.splitlines():
+        os.write(1, f"<3>{line}\n".encode("utf-8", "replace"))
+
+
+def _read_arguments(argv: list[str]) -> tuple[Path, bool]:
     words = [word for word in argv if word != "--sweep"]
     if len(words) != 2 or words[0] != "--workspace":
         raise UsageError(USAGE)
-    return words[1], "--sweep" in argv
+    return Path(words[1]), "--sweep" in argv
 
 
 def _sweep(spool: Spool, log: DailyLog) -> int:
@@ -63,11 +65,17 @@ def _sweep(spool: Spool, log: DailyLog) -> int:
     return Exit.OK
 
 
-def _work(spool: Spool, log: DailyLog, load: Callable[[], Settings]) -> int:
+def _work(spool: Spool, log: DailyLog) -> int:
+    log.event("info", "worker", "started", workspace=spool.root.parent)
+
+    import signal
+
+    from aap.worker.stop import Stop
+    from aap.worker.worker import Worker
+
     with Stop(signal.SIGTERM, signal.SIGINT) as stop:
-        log.event("info", "worker", "started", workspace=spool.root.parent)
         with spool.lock(_LOCK_PATIENCE):
-            Worker(spool, log, load, stop).drain()
+            Worker(spool, log, stop).drain()
             left = spool.count(State.INBOX)
         log.event("info", "worker", "ended", waiting=left or None)
     # Told to stop, 0 is right with work left too: systemd does not start us again.

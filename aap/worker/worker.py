@@ -11,11 +11,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from aap import files
+from aap import config, files
 from aap.agents import Agent, Ended, Item, Outcome, Verdict, find_agent, init_prompt, work_prompt
 from aap.config import Settings
 from aap.errors import ConfigError
@@ -43,23 +42,23 @@ _PRIVATE = frozenset((
 class Worker:
     """The one worker of a spool. The caller holds the spool's lock.
 
-    `load` returns the settings as they are now: they are read again for each run.
+    Settings are read again for each run, so that a changed one counts at once.
     """
 
-    def __init__(
-        self, spool: Spool, log: DailyLog, load: Callable[[], Settings], stop: Stop
-    ) -> None:
+    def __init__(self, spool: Spool, log: DailyLog, stop: Stop) -> None:
         self._spool = spool
         self._log = log
-        self._load = load
         self._stop = stop
-        self._settings = load()
+        self._settings = self._load()
         self._queue = Queue(spool, log, self._settings.max_body)
         self._outage = Outage(spool.root)
 
     @property
     def _workspace(self) -> Path:
         return self._spool.root.parent
+
+    def _load(self) -> Settings:
+        return config.load(workspace=str(self._workspace)).settings
 
     def drain(self) -> None:
         """Handle messages until none is ready, or `stop` is asked."""
