@@ -102,7 +102,8 @@ def _check_folders(wish: Wish) -> None:
         units.check_name(path)
         _check_visible(path, "the workspace")
         if path.exists() and not path.is_dir():
-            raise ConfigError(f"the workspace {path} is no folder")
+            hint = "aap config set WORKSPACE with the path of a folder"
+            raise ConfigError(f"the workspace {path} is no folder", hint=hint)
     state = record.record_file(wish.mode).parent
     wanted = [record.unit_folder(wish.mode), record.link_folder(wish.mode), state]
     for folder in [*wanted, *wish.folders]:
@@ -263,7 +264,7 @@ class _Installation:
             self._undo.callback(self._replace, name, self._content(name))
             self._replace(name, None)
         self._manager.tell("daemon-reload")
-        self._actions.append(f"wrote {len(self._changed)} files to {self._folder}")
+        self._actions.append(f"wrote {_files(len(self._changed))} to {self._folder}")
         self._restart(active)
 
     def _active_and_changed(self) -> list[str]:
@@ -366,6 +367,10 @@ class _Installation:
             return
         files.make_folder(path.parent)
         files.write_atomic(path, text.encode(), UNIT_MODE)
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
 
 
 def _template_of(name: str) -> str:

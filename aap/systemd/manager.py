@@ -129,6 +129,7 @@ class Manager:
     def _probe(self, folder: str) -> list[str]:
         options = ("PrivateUsers", "PrivateNetwork", "PrivateTmp", "PrivateDevices")
         words = ["systemd-run", "--wait", "--collect", "--quiet", "--pipe"]
+        words += ["--description=aap tries out the sandbox"]
         words += ["--user"] if self.mode == USER else []
         words += [f"--property={option}=yes" for option in options]
         words += [f"--property=ReadOnlyPaths={folder}"]
