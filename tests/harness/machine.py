@@ -298,14 +298,16 @@ def running(checkout: Path = CHECKOUT) -> Iterator[Machine]:
         raise BootError("PID 1 of this machine is not systemd")
     if os.geteuid() != 0:
         raise BootError("only root can add a user to test with: run it with sudo")
+    if (SEEN_AS / "tests/harness/seen.sh").exists():  # left by one that was killed
+        _see("end", SEEN_AS)
     if SEEN_AS.exists():
         raise BootError(f"{SEEN_AS} is taken on this machine")
-    _show(checkout)
+    _see("mount", checkout, SEEN_AS)
     try:
         yield Machine()
     finally:
-        subprocess.run(["sh", HERE / "seen.sh", "end", SEEN_AS], check=True)
+        _see("end", SEEN_AS)
 
 
-def _show(checkout: Path) -> None:
-    subprocess.run(["sh", HERE / "seen.sh", "mount", checkout, SEEN_AS], check=True)
+def _see(*words: str | Path) -> None:
+    subprocess.run(["sh", HERE / "seen.sh", *words], check=True)
