@@ -39,8 +39,9 @@ _aap() {
     case "$path:$prev" in
         *:--workspace | *:-w) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; return ;;
         *:--config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames; return ;;
-        *:--since | *:--only | *:--limit | *:--conversation | *:--text) :; return ;;
+        *:--since | *:--limit | *:--conversation | *:--text) :; return ;;
         *:--id) COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")); return ;;
+        *:--only) COMPREPLY=($(compgen -W "user.runtime user.bus user.linger config.parse config.secret config.keys units.present units.enabled units.drift units.python units.failed units.limit socket.listening socket.port socket.exposed socket.answers worker.path worker.workspace worker.oldest agent.found agent.outage sandbox.enforced spool.permissions spool.fsync spool.space spool.strays spool.failed" -- "$cur")); return ;;
         *:--state) COMPREPLY=($(compgen -W "inbox active deferred hold done failed" -- "$cur")); return ;;
     esac
     if [[ $cur == -* ]]; then

@@ -74,7 +74,7 @@ complete -c aap -n '__aap_at status +' -l workspace -s w -x -a '(__fish_complete
 complete -c aap -n '__aap_at status +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at status +' -s h -l help -d 'Show help'
 
-complete -c aap -n '__aap_at doctor +' -l only -x -d 'Only this check or group; may be repeated'
+complete -c aap -n '__aap_at doctor +' -l only -x -a 'user.runtime user.bus user.linger config.parse config.secret config.keys units.present units.enabled units.drift units.python units.failed units.limit socket.listening socket.port socket.exposed socket.answers worker.path worker.workspace worker.oldest agent.found agent.outage sandbox.enforced spool.permissions spool.fsync spool.space spool.strays spool.failed' -d 'Only this check or group; may be repeated'
 complete -c aap -n '__aap_at doctor +' -l json -d 'Print JSON for programs'
 complete -c aap -n '__aap_at doctor +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
 complete -c aap -n '__aap_at doctor +' -l config -r -F -d 'Read FILE, not your own aap.conf'

@@ -8,7 +8,7 @@ command. `python -m aap.cli.completion FOLDER` writes the three files.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,13 +85,15 @@ def _option(parameter: Any) -> Option:
 
 
 def _value(parameter: Any) -> Value:
+    from aap.cli.checks import CHECKS
     from aap.config import SETTINGS
 
     if choices := getattr(parameter.type, "choices", None):
         return Value("words", tuple(str(getattr(each, "value", each)) for each in choices))
     metavar = (parameter.metavar or "").strip("[].")
-    if metavar == "KEY":
-        return Value("words", tuple(SETTINGS))
+    tables: dict[str, Iterable[str]] = {"KEY": SETTINGS, "CHECK": CHECKS}
+    if metavar in tables:
+        return Value("words", tuple(tables[metavar]))
     kinds = {"ID": "ids", "FILE": "files", "FILE|-": "files", "NAME|PATH": "folders"}
     return Value(kinds.get(metavar, "anything"), many=parameter.nargs == -1)
 

@@ -233,7 +233,10 @@ def import_file(place: Place, source: str, *, as_json: bool = False) -> int:
             source=str(report.source),
             target=str(report.target),
             changed=report.changed,
-            steps=[vars(step) for step in report.steps],
+            steps=[
+                {"key": step.key, "line": step.line, "action": step.action, "note": step.note}
+                for step in report.steps
+            ],
             notes=list(report.notes),
         )
         return Exit.OK

@@ -1,0 +1,136 @@
+"""What is said twice is checked once: manual pages and skill against the program."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+import typer
+
+from aap.cli import app
+from aap.config import SETTINGS
+from aap.errors import Exit
+from aap.message import State
+from tests.cli.conftest import CHECKOUT, Run
+
+PAGES = sorted((CHECKOUT / "man").iterdir())
+SKILL = CHECKOUT / "skills" / "ai-agent-proxy" / "SKILL.md"
+TREE: Any = typer.main.get_command(app.app)
+
+
+def rendered(name: str) -> str:
+    """A page as a reader sees it, on one line."""
+    if shutil.which("mandoc") is None:
+        pytest.skip("no mandoc here")
+    page = str(CHECKOUT / "man" / name)
+    done = subprocess.run(
+        ["mandoc", "-Tutf8", "-Owidth=1000", page], capture_output=True, text=True, check=True
+    )
+    return " ".join(re.sub(".\b", "", done.stdout).split())
+
+
+def leaves(command: Any, path: str = "") -> dict[str, Any]:
+    below = {n: c for n, c in getattr(command, "commands", {}).items() if not c.hidden}
+    if not below:
+        return {path: command}
+    return {k: v for n, c in below.items() for k, v in leaves(c, f"{path} {n}".strip()).items()}
+
+
+COMMANDS = leaves(TREE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_are_well_formed(page: Any) -> None:
+    if shutil.which("mandoc") is None:
+        pytest.skip("no mandoc here")
+    done = subprocess.run(
+        ["mandoc", "-Tlint", str(page)], capture_output=True, text=True, check=False
+    )
+    # Our own pages are not installed where this runs.
+    said = [line for line in done.stdout.splitlines() if "referenced manual not found" not in line]
+    assert said == []
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_the_manual_has_every_command_with_all_its_options(path: str) -> None:
+    text = rendered("aap.1")
+    start = text.index(f" aap {path} ")
+    entry = re.split(r" aap (?:inbox|config|send|logs|status|doctor|install|uninstall) ",
+                     text[start + len(path) + 5 :], maxsplit=1)[0]  # fmt: skip
+    general = {"--workspace", "--config", "--help"}
+    options = {
+        spelling
+        for parameter in COMMANDS[path].params
+        for spelling in (*parameter.opts, *parameter.secondary_opts)
+        if spelling.startswith("--")
+    }
+    assert set(re.findall(r"--[a-z][a-z0-9-]*", entry)) >= options - general
+    assert set(re.findall(r"--[a-z][a-z0-9-]*", entry.partition("]")[0])) <= options
+
+
+def test_the_manual_has_every_exit_code() -> None:
+    page = (CHECKOUT / "man" / "aap.1").read_text(encoding="utf-8")
+    section = page.partition(".Sh EXIT STATUS")[2].partition(".Sh EXAMPLES")[0]
+    assert [int(code) for code in re.findall(r"^\.It (\d+)$", section, re.MULTILINE)] == list(Exit)
+
+
+def test_the_manual_of_the_configuration_is_that_of_the_table() -> None:
+    page = (CHECKOUT / "man" / "aap.conf.5").read_text(encoding="utf-8")
+    section = page.partition(".Sh SETTINGS")[2].partition(".Sh SECRETS")[0]
+    entries = re.split(r"^\.It Cm ", section, flags=re.MULTILINE)[1:]
+    said = [" ".join(entry.removesuffix(".El\n").split()) for entry in entries]
+    expected = [
+        " ".join(
+            filter(
+                None,
+                (
+                    row.key,
+                    f"Alias: {', '.join(row.aliases)}." if row.aliases else "",
+                    row.help,
+                    f"Default: {row.default or 'empty'}.",
+                ),
+            )
+        )
+        for row in SETTINGS.values()
+    ]
+    assert said == expected
+
+
+def test_the_manual_of_the_spool_has_every_state() -> None:
+    text = rendered("aap-spool.5")
+    assert all(f"{state.value}/" in text for state in State)
+
+
+def test_the_skill_is_well_formed() -> None:
+    text = SKILL.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 150
+    front = text.split("---")[1]
+    fields = dict(re.findall(r"^([a-z-]+): (.*)$", front, re.MULTILINE))
+    assert fields["name"] == SKILL.parent.name
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", fields["name"])
+    assert 1 <= len(fields["description"]) <= 1024
+
+
+def test_the_skill_names_commands_and_options_that_exist() -> None:
+    lines = [
+        line.partition("#")[0]
+        for block in re.findall(r"```sh\n(.*?)```", SKILL.read_text(encoding="utf-8"), re.DOTALL)
+        for line in block.splitlines()
+    ]
+    calls = [call for line in lines for call in re.findall(r"\baap ([^|]*)", line)]
+    assert len(calls) >= 6
+    for call in calls:
+        path = next(path for path in COMMANDS if f"{call} ".startswith(f"{path} "))
+        spellings = {s for parameter in COMMANDS[path].params for s in parameter.opts}
+        assert set(re.findall(r"--[a-z-]+", call)) <= spellings, call
+
+
+def test_the_skill_names_the_members_that_json_has(aap: Run) -> None:
+    from tests.cli.test_inbox import ENTRY_MEMBERS
+
+    text = SKILL.read_text(encoding="utf-8")
+    section = text.partition("`--json` gives these members")[2].partition("`show` adds")[0]
+    assert set(re.findall(r"`([a-z_]+)`", section)) <= ENTRY_MEMBERS
