@@ -27,7 +27,8 @@ from aap.api.problems import (
     UnavailableError,
 )
 
-MAX_HEAD = 65536  # bytes of a request's head; one read of the socket may exceed it
+MAX_HEAD = 65536  # bytes of a request's head, on top of the read that it begins in
+MAX_PIPELINE = 32  # requests waiting behind the one being answered; then the connection ends
 LINGER = 5.0  # seconds in which a refused client may finish sending and read why
 WRITE_TIMEOUT = 30.0  # seconds in which a client must take an answer
 NEVER = float("inf")
@@ -91,6 +92,7 @@ class Connection(HttpToolsProtocol):
         self.phase = Phase.FRESH
         self.deadline = NEVER
         self.in_head = False
+        self.begun = 0  # requests
         self.head_bytes = 0
 
     def _enter(self, phase: Phase, seconds: float = NEVER) -> None:
@@ -119,11 +121,14 @@ class Connection(HttpToolsProtocol):
             self.refuse(BadRequestError("This is not a valid HTTP request.", code="invalid_http"))
 
     def _feed(self, data: bytes) -> None:
+        begun = self.begun
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._feed_without_upgrade(data[upgrade.args[0] :])
-        self.head_bytes = self.head_bytes + len(data) if self.in_head else 0
+        # What came with the head's beginning may be the end of the request before it.
+        goes_on = self.in_head and self.begun == begun
+        self.head_bytes = self.head_bytes + len(data) if goes_on else 0
         if self.head_bytes > MAX_HEAD:
             self.refuse(HeaderTooLargeError(f"The request's head exceeds {MAX_HEAD} bytes."))
 
@@ -158,6 +163,7 @@ class Connection(HttpToolsProtocol):
         """Start a request."""
         super().on_message_begin()
         self.in_head = True
+        self.begun += 1
         self.scope["aap.local"] = self.local  # type: ignore[typeddict-unknown-key]
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -167,6 +173,8 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Hand the request to the app, which reads the body itself."""
+        if len(self.pipeline) >= MAX_PIPELINE:
+            raise httptools.HttpParserError("too many requests ahead of their answers")
         super().on_headers_complete()
         self.in_head = False
         if self.parser.should_upgrade():
@@ -188,6 +196,8 @@ class Connection(HttpToolsProtocol):
         if self.phase is Phase.LINGER:
             return
         super().on_response_complete()
+        if self.pipeline:  # uvicorn reads on here, and gathers without end
+            self.flow.pause_reading()
         self._unset_keepalive_if_required()  # one sweep looks after all deadlines instead
         if self.transport.is_closing():
             self._enter(Phase.LINGER, WRITE_TIMEOUT)

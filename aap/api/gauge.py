@@ -44,6 +44,7 @@ class Gauge:
         self._pending_size = 0
         self._counted_at = 0.0
         self._cost = 0.0
+        self._exact = False  # nothing arrived while it was counted
         self._counting: asyncio.Task[None] | None = None
 
     def enter(self, size: int) -> None:
@@ -67,7 +68,7 @@ class Gauge:
         self._check_disk(size)
         if self._age() > max(_STALE, self._cost * _SHARE):
             self._start_counting()
-        if self._is_full(size) and self._age() > max(_FRESH, self._cost):
+        if self._is_full(size) and self._age() > (_FRESH if self._exact else self._cost):
             await self._start_counting()
         if self._is_full(size):
             raise InboxFullError("The inbox is full: the agent is behind.", retry_after=10)
@@ -104,6 +105,7 @@ class Gauge:
         except OSError:
             return  # writing will tell what is wrong
         # What arrived while the thread counted may or may not be in its figures.
+        self._exact = (self._messages, self._size) == before
         self._messages = messages + self._messages - before[0]
         self._size = size + self._size - before[1]
         self._counted_at = time.monotonic()

@@ -6,7 +6,6 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +59,7 @@ class Intake:
         self._committer = Committer(spool)
         self._finished: list[tuple[_Underway, BaseException | None]] = []
         self._on_stale = on_stale
-        self._identity = _identity(spool.folder(State.INBOX))
+        self._folder_fd = _hold(spool.folder(State.INBOX))
 
     def close(self) -> None:
         """Commit what is left."""
@@ -163,11 +162,17 @@ class Intake:
         ReadWritePaths= is a mount on the folder that was there at the start: a new
         folder of the same name is read-only until the service starts again.
         """
-        return _identity(self.spool.folder(State.INBOX)) != self._identity
+        try:
+            return self._folder_fd < 0 or not os.path.samestat(
+                os.fstat(self._folder_fd), self.spool.folder(State.INBOX).stat()
+            )
+        except OSError:
+            return True
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
-    with suppress(OSError):
-        facts = folder.stat()
-        return facts.st_dev, facts.st_ino
-    return None
+def _hold(folder: Path) -> int:
+    """Open a folder only to know it again: while it is held, no new one gets its inode number."""
+    try:
+        return os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return -1

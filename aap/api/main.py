@@ -8,7 +8,6 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -132,7 +131,7 @@ def _serve(
         server.stop(Exit.FAILED)
 
     intakes = {
-        name: Intake(name, _spool(settings, path), _levels(settings), restart)
+        name: Intake(name, _spool(path), _levels(settings), restart)
         for name, path in workspaces(settings).items()
     }
     app = App(intakes, keys, _policy(settings), journal)
@@ -147,8 +146,8 @@ def _serve(
             intake.close()
 
 
-def _spool(settings: Settings, workspace: Path) -> Spool:
-    spool = Spool(spool_root(replace(settings, workspace=workspace)))
+def _spool(workspace: Path) -> Spool:
+    spool = Spool(spool_root(Settings(workspace=workspace)))
     with suppress(OSError):  # in the sandbox only inbox/ can be written; writing tells the rest
         spool.create()
     return spool

@@ -174,7 +174,7 @@ def test_invalid_http_is_a_400_and_the_end_of_the_connection(api: Api, rest: byt
 
 
 def test_a_head_without_end_is_a_431(api: Api) -> None:
-    answer = api.raw(b"GET / HTTP/1.1\r\nX: " + b"x" * 100_000)
+    answer = api.raw(b"GET / HTTP/1.1\r\nX: " + b"x" * 400_000)
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 

@@ -1,0 +1,186 @@
+"""Clients that take too long, send too much or are too many."""
+
+from __future__ import annotations
+
+import json
+import resource
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+
+from tests.api.conftest import CHAT, HELLO, Api, StartApi, ask, read_all
+from tests.harness.wait import wait_until
+
+MB = 1 << 20
+HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+
+
+def open_socket(api: Api) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", api.port), timeout=10)
+
+
+def test_a_head_must_arrive_in_time(start_api: StartApi) -> None:
+    api = start_api(HEADER_TIMEOUT="0.3s")
+    with open_socket(api) as silent, open_socket(api) as slow:
+        slow.sendall(HEAD)
+        assert read_all(slow).startswith(b"HTTP/1.1 408 ")
+        assert read_all(silent) == b""
+
+
+def test_a_body_must_arrive_in_time_and_half_of_it_is_no_message(start_api: StartApi) -> None:
+    api = start_api(BODY_TIMEOUT="0.5s")
+    with open_socket(api) as slow:
+        slow.sendall(HEAD + b"Content-Length: 4\r\n\r\n{}")
+        assert read_all(slow).startswith(b"HTTP/1.1 408 ")
+    with open_socket(api) as dripping:
+        dripping.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        dripping.setblocking(False)
+        answer = wait_until(lambda: _drip(dripping))
+        assert answer.startswith(b"HTTP/1.1 408 ")
+    assert api.inbox == []
+
+
+def _drip(sock: socket.socket) -> bytes:
+    sock.sendall(b"1\r\n \r\n")
+    with suppress(BlockingIOError):
+        return sock.recv(4096)
+    return b""
+
+
+def test_300_half_open_connections_are_dropped_while_others_are_served(
+    start_api: StartApi,
+) -> None:
+    api = start_api(HEADER_TIMEOUT="1s")
+    halves = [open_socket(api) for _ in range(300)]
+    for half in halves:
+        half.sendall(HEAD)
+    start = time.monotonic()
+    assert api.post().status == 200
+    assert time.monotonic() - start < 0.9
+    assert all(read_all(half).startswith(b"HTTP/1.1 408 ") for half in halves)
+    for half in halves:
+        half.close()
+    assert len(api.inbox) == 1
+
+
+def test_connections_beyond_the_limit_are_told_to_come_back(start_api: StartApi) -> None:
+    api = start_api(MAX_CONNECTIONS="5")
+    held = [api.connect() for _ in range(5)]
+    for connection in held:
+        assert ask(connection, "GET", "/healthz").status == 200
+    refused = api.raw()
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 1" in refused
+    held.pop().close()
+    wait_until(lambda: api.ask("GET", "/healthz").status == 200)
+    for connection in held:
+        assert ask(connection, body=HELLO).status == 200
+        connection.close()
+
+
+def test_a_thousand_connections_are_served_with_few_descriptors(start_api: StartApi) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4096:
+        pytest.skip("this machine allows too few open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        api = start_api(MAX_CONNECTIONS="1000")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4096, hard))
+        held = [open_socket(api) for _ in range(900)]
+        assert api.post().status == 200
+        for connection in held:
+            connection.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("framing", ["chunked", "length"])
+def test_a_body_of_100_mb_is_refused_while_it_streams_in(api: Api, framing: str) -> None:
+    api.post()
+    before = api.resident
+    peak = before
+    chunk = b"x" * MB
+    with open_socket(api) as sock:
+        if framing == "chunked":
+            sock.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+            chunk = b"%x\r\n%b\r\n" % (len(chunk), chunk)
+        else:
+            sock.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % (100 * MB))
+        for _ in range(100):
+            sock.sendall(chunk)
+            peak = max(peak, api.resident)
+        answer = sock.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert peak - before < 20 * MB
+    assert len(api.inbox) == 1
+
+
+def test_a_body_of_many_integers_stalls_nobody(api: Api) -> None:
+    raw = b'{"a":[' + b"1," * (5 * MB) + b"1]}"
+    with ThreadPoolExecutor(2) as pool:
+        large = pool.submit(api.post, raw)
+        slowest = 0.0
+        while not large.done():
+            start = time.monotonic()
+            api.ask("GET", "/healthz")
+            slowest = max(slowest, time.monotonic() - start)
+        assert large.result().status == 200
+    assert slowest < 0.5
+    assert api.resident < 150 * MB
+
+
+def test_large_bodies_together_are_bounded(start_api: StartApi) -> None:
+    api = start_api(MAX_BODY="30M")  # of which 120 MB may be read at once
+    halves = []
+    for _ in range(8):
+        half = open_socket(api)
+        half.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % (25 * MB) + b"{" + b" " * MB)
+        halves.append(half)
+    answers = []
+    for half in halves:
+        half.settimeout(0.5)
+        try:
+            answers.append(half.recv(100)[:13])
+        except TimeoutError:
+            answers.append(b"waits")
+    assert sorted(answers) == sorted([b"waits"] * 4 + [b"HTTP/1.1 503 "] * 4)
+    for half in halves:
+        half.close()
+    wait_until(lambda: api.post().status == 200)
+
+
+def test_a_client_that_never_reads_its_answers_is_bounded(api: Api) -> None:
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with open_socket(api) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.settimeout(1)
+        with pytest.raises(OSError):
+            for _ in range(200_000):
+                deaf.sendall(request * 20)
+        assert api.post().status == 200
+    assert api.resident < 100 * MB
+
+
+def test_requests_too_far_ahead_of_their_answers_end_the_connection(api: Api) -> None:
+    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    answers = api.raw(request * 1000)
+    assert answers.count(b"HTTP/1.1 200 ") == 33
+    assert answers.count(b"connection: close") == 1
+
+
+def test_keep_alive_serves_many_requests_on_one_connection(api: Api) -> None:
+    connection = api.connect()
+    for _ in range(50):
+        reply = ask(connection, body=HELLO)
+        assert (reply.status, "connection" in reply.headers) == (200, False)
+    connection.close()
+    assert len(api.inbox) == 50
+
+
+def test_http_1_0_is_served_and_closed(api: Api) -> None:
+    body = json.dumps(HELLO).encode()
+    answer = api.raw(f"POST {CHAT} HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    assert answer.startswith(b"HTTP/1.1 200 ")
