@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ from aap.cli import output
 from aap.cli.place import Place
 from aap.errors import AapError, Exit, TryAgainError, UsageError
 from aap.inbox import Entry, Spool
-from aap.message import Digest, State, id_time
+from aap.message import ID_CHARS, Digest, State, id_time
 
 OPEN_STATES = (State.INBOX, State.ACTIVE, State.DEFERRED, State.HOLD, State.FAILED)
 LIMIT = 50
@@ -420,8 +421,18 @@ def _tell(text: str) -> None:
 
 
 def complete_ids(place: Place) -> int:
-    """Print the ids of all messages that are not handled, and nothing else."""
-    for entry in place.spool.entries(*OPEN_STATES):
-        if not entry.is_foreign:
-            output.write(entry.id)
+    """Print the ids of all messages that are not handled, and nothing else.
+
+    Straight from the names: a shell waits for it, and there may be very many.
+    """
+    ids: list[str] = []
+    for state in OPEN_STATES:
+        with suppress(FileNotFoundError):
+            ids += [
+                name[:ID_CHARS]
+                for name in os.listdir(place.spool.folder(state))
+                if name[ID_CHARS : ID_CHARS + 1] in {".", "+"} and name[0] != "."
+            ]
+    if ids:
+        output.write("\n".join(sorted(ids)))
     return Exit.OK

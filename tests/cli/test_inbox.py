@@ -325,3 +325,18 @@ def test_the_workspace_may_be_named_before_or_after_the_command(aap: Run, home: 
     assert aap("inbox", "new", f"--workspace={other}").stdout.strip() == message
     assert aap("--workspace", str(other), "inbox", "new").stdout.strip() == message
     assert aap("inbox", "new").stdout == ""
+
+
+# ids, for the shells
+
+
+def test_ids_are_those_of_all_messages_that_are_not_handled(aap: Run, spool: Spool) -> None:
+    assert aap("inbox", "ids").stdout == ""
+    ids = [spool.deliver(chat(str(number))) for number in range(4)]
+    spool.settle(ids[0])
+    spool.fail(spool.find(ids[1]), "no")
+    spool.claim(spool.find(ids[2]))
+    (spool.folder(State.INBOX) / "foreign.json").write_bytes(b"{}")
+    (spool.folder(State.INBOX) / f".{ids[0]}.json").write_bytes(b"{")
+    done = aap("inbox", "ids")
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ids[1:], "")
