@@ -245,7 +245,10 @@ class App:
             self._check_key(request)
         if self._rest is None:
             self._rest = await asyncio.to_thread(self._load_rest)
-        await self._rest(request.scope, receive, send)
+        try:
+            await self._rest(request.scope, receive, send)
+        except Exception as error:  # it has answered by then
+            self.journal.fault(error)
 
     def _load_rest(self) -> Asgi:
         from aap.api.routes import make_app

@@ -21,7 +21,7 @@ _REFUSALS = {
     400: "Not JSON, not an object, or a field of the wrong kind.",
     401: "The API key is missing or wrong.",
     403: "Without a key: a web page of another site.",
-    404: "No such model; or the route is off.",
+    404: "No such model or message; or the route is off.",
     408: "The request did not arrive in time.",
     413: "The body exceeds MAX_BODY.",
     415: "A compressed body, or one that is no JSON.",
@@ -42,16 +42,21 @@ _KEY_HEADER = {
 
 
 def describe(app: FastAPI) -> None:
-    """Have `app` describe the other routes as well."""
-    own = app.openapi
+    """Have `app` describe the other routes as well; it has all of its own by now."""
+    document = app.openapi()  # kept by `app`, which will serve this very object
+    _add_refusals(document)
+    _add_schemas(document)
+    document["paths"].update(_paths())
 
-    def openapi() -> dict[str, Any]:
-        document = own()
-        _add_schemas(document)
-        document["paths"].update(_paths())
-        return document
 
-    app.openapi = openapi  # type: ignore[method-assign] # as FastAPI's manual has it
+def _add_refusals(document: dict[str, Any]) -> None:
+    """Correct what FastAPI says: text in a path is never invalid, but may name nothing."""
+    for path in document["paths"].values():
+        responses = path["get"]["responses"]
+        responses.pop("422", None)
+        responses.update({str(status): _refusal(status) for status in (401, 403, 404)})
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
 
 
 def _add_schemas(document: dict[str, Any]) -> None:
@@ -92,10 +97,7 @@ def _enqueue(summary: str, request: str, reply: str, event: str | None) -> dict[
         },
         "content": content,
     }
-    refused = {
-        str(status): {"description": text, "content": {"application/json": _schema("ErrorReply")}}
-        for status, text in _REFUSALS.items()
-    }
+    refused = {str(status): _refusal(status) for status in _REFUSALS}
     return {
         "summary": summary,
         "tags": ["messages"],
@@ -103,6 +105,11 @@ def _enqueue(summary: str, request: str, reply: str, event: str | None) -> dict[
         "requestBody": {"required": True, "content": {"application/json": _schema(request)}},
         "responses": {"200": accepted, **refused},
     }
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    content = {"application/json": _schema("ErrorReply")}
+    return {"description": _REFUSALS[status], "content": content}
 
 
 def _schema(name: str) -> dict[str, Any]:

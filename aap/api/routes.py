@@ -11,13 +11,13 @@ from datetime import datetime, timezone
 from typing import Any, Literal
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from aap import __version__, api
 from aap.api.document import describe
-from aap.api.problems import NotFoundError, RequestError
+from aap.api.problems import NotFoundError, RequestError, UnavailableError
 from aap.errors import NotFoundError as NoSuchMessageError
 from aap.errors import UsageError
 from aap.inbox import Entry, Spool
@@ -69,6 +69,7 @@ def make_app(spools: Spools) -> FastAPI:
     )
     app.add_exception_handler(RequestError, _answer_problem)
     app.add_exception_handler(HTTPException, _answer_exception)
+    app.add_exception_handler(Exception, _answer_exception)
     for prefix in ("/v1", ""):
         _add_models(app, spools, prefix)
     _add_receipts(app, spools)
@@ -137,4 +138,5 @@ def _answer_problem(_request: Request, error: Exception) -> Response:
 def _answer_exception(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 404:
         return _answer_problem(request, NotFoundError("There is nothing here."))
-    return JSONResponse({"error": {"message": "aap failed.", "type": "server_error"}}, 500)
+    problem = UnavailableError("aap failed.", retry_after=10)
+    return Response(problem.body(), 500, media_type="application/json")

@@ -1,0 +1,165 @@
+"""Who may: keys on TCP, none on the unix socket, no web page of a stranger."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from aap.config import keys_file
+from aap.config.keys import add_key, remove_key
+from tests.api.conftest import HELLO, Api, StartApi, ask, environment
+from tests.fixtures import bodies
+from tests.harness.wait import wait_until
+
+KEY = "aap_a-key-of-some-length"
+
+
+def bearer(key: str) -> str:
+    return f"Bearer {key}"
+
+
+@pytest.mark.parametrize("wrong", ["", "Bearer", "Bearer ", "Bearer x", KEY, f"Basic {KEY}"])
+def test_without_the_right_key_it_is_a_401(start_api: StartApi, wrong: str) -> None:
+    api = start_api(API_KEY=KEY)
+    reply = api.post(authorization=wrong)
+    assert (reply.status, reply.error["code"]) == (401, "invalid_api_key")
+    assert reply.headers["www-authenticate"] == "Bearer"
+    assert api.ask("GET", "/v1/models").status == 401
+    assert api.ask("GET", "/v1/messages/x").status == 401
+    assert api.inbox == []
+
+
+def test_with_the_right_key_all_routes_are_open(start_api: StartApi) -> None:
+    api = start_api(API_KEY=KEY)
+    assert api.post(authorization=bearer(KEY)).status == 200
+    assert api.post(authorization=f"bearer  {KEY} ").status == 200
+    assert api.ask("GET", "/v1/models", authorization=bearer(KEY)).status == 200
+    assert api.ask("GET", "/healthz").status == 200
+
+
+def test_a_key_is_checked_before_anything_else_is_said(start_api: StartApi) -> None:
+    api = start_api(API_KEY=KEY, MAX_BODY="1K", INBOX_MAX="1")
+    api.post(authorization=bearer(KEY))
+    for raw in (b"[]", b"x" * 5000, b"{}", b'{"model":"nobody"}'):
+        assert api.post(raw).status == 401
+
+
+def test_several_keys_count_and_each_has_a_name_in_the_log(start_api: StartApi) -> None:
+    add_key(keys_file(), "phone", "aap_phone")
+    add_key(keys_file(), "laptop", "aap_laptop")
+    api = start_api(API_KEY=KEY)
+    for name, key in (("phone", "aap_phone"), ("laptop", "aap_laptop"), ("API_KEY", KEY)):
+        reply = api.post(authorization=bearer(key))
+        assert reply.status == 200
+        assert f"id={reply.id} workspace=main size=68 key={name}" in api.log
+
+
+def test_a_key_that_is_taken_away_stops_counting_at_once(start_api: StartApi) -> None:
+    add_key(keys_file(), "phone", "aap_phone")
+    api = start_api()
+    assert api.post(authorization=bearer("aap_phone")).status == 200
+    add_key(keys_file(), "laptop", "aap_laptop")
+    assert api.post(authorization=bearer("aap_laptop")).status == 200
+    remove_key(keys_file(), "phone")
+    assert api.post(authorization=bearer("aap_phone")).status == 401
+    remove_key(keys_file(), "laptop")
+    assert api.post().status == 401, "the last key is gone: closed, not open"
+    keys_file().unlink()
+    assert api.post().status == 401
+
+
+def test_the_unix_socket_needs_no_key_but_its_mode(start_api: StartApi) -> None:
+    api = start_api(API_KEY=KEY)
+    with closing(api.connect_unix()) as connection:
+        assert ask(connection, body=HELLO).status == 200
+        assert ask(connection, path="/agent-inbox", body={"prompt": "x"}).status == 200
+    assert api.unix.stat().st_mode & 0o777 == 0o600
+
+
+def test_without_any_key_loopback_is_open(api: Api) -> None:
+    assert api.post().status == 200
+    assert api.client("whatever").models.list().data
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"origin": "http://localhost:3000"}, 200),
+        ({"origin": "http://127.0.0.1:7011"}, 200),
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"host": "evil.example:7011"}, 403),
+        ({"host": "localhost:7011"}, 200),
+        ({"host": "[::1]:7011"}, 200),
+        ({"host": "192.168.1.7:7011"}, 200),
+        ({"host": "host.docker.internal:7011"}, 200),
+    ],
+)
+def test_without_a_key_no_web_page_of_a_stranger_can_write(
+    api: Api, headers: dict[str, str], status: int
+) -> None:
+    assert api.post(**headers).status == status
+    assert len(api.inbox) == (1 if status == 200 else 0)
+
+
+def test_with_a_key_the_page_does_not_matter(start_api: StartApi) -> None:
+    api = start_api(API_KEY=KEY)
+    headers = {"origin": "https://chat.example", "host": "aap.example"}
+    assert api.post(authorization=bearer(KEY), **headers).status == 200
+
+
+def run_to_end(command: list[str]) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        command, check=False, env=environment({}), capture_output=True, timeout=20
+    )
+
+
+def test_beyond_loopback_without_a_key_it_does_not_start(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "aap.api", "--workspace", str(tmp_path / "ws")]
+    run = run_to_end([*command, "--bind", "0.0.0.0:0"])
+    assert run.returncode == 78
+    assert b"there is no key" in run.stderr
+    assert b"aap config key add" in run.stderr
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        command = [sys.executable, "-m", "aap.api", "--workspace", str(tmp_path)]
+        run = run_to_end([*command, "--bind", address])
+    assert run.returncode == 78
+    assert address.encode() in run.stderr
+
+
+def test_neither_keys_nor_bodies_are_ever_logged(start_api: StartApi) -> None:
+    api = start_api(API_KEY=KEY, A2A_KEY="agents-secret")
+    api.post({"messages": ["private words"]}, authorization=bearer(KEY))
+    api.post({"messages": ["private words"]}, authorization=bearer("wrong-guess"))
+    api.post({"model": 5, "x": "private words"}, authorization=bearer(KEY))
+    api.post({"prompt": "private words", "a2a_key": "agents-secret"}, "/agent-inbox")
+    for secret in (KEY, "wrong-guess", "agents-secret", "private"):
+        assert secret not in api.log
+
+
+def test_what_no_human_sent_is_answered_and_not_enqueued(api: Api) -> None:
+    reply = api.post(bodies.heartbeat())
+    assert reply.status == 200
+    assert b"NO_REPLY" in reply.body
+    assert "x-request-id" not in reply.headers
+    assert api.inbox == []
+    wait_until(lambda: "internal workspace=main kind=heartbeat" in api.log)
+    assert api.post(bodies.direct()).status == 200
+    assert len(api.inbox) == 1
+
+
+def test_kinds_that_are_asked_for_are_enqueued(start_api: StartApi) -> None:
+    api = start_api(INTERNAL="heartbeat")
+    assert api.post(bodies.heartbeat()).id == api.ids[0]
+    assert api.post(bodies.cron()).status == 200
+    assert len(api.inbox) == 1
