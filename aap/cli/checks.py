@@ -113,6 +113,10 @@ def _examine(patient: Patient, check: Check) -> list[Finding]:
     except OSError as error:
         where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
         return [Finding(FAIL, f"{where}{error.strerror or error}")]
+    except Exception as error:  # one check that is at a loss must not silence the others
+        if os.environ.get("AAP_DEBUG"):
+            raise
+        return [Finding(FAIL, f"the check itself failed, {type(error).__name__}: {error}")]
 
 
 def _status(patient: Patient) -> Status:
