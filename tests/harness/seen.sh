@@ -16,9 +16,14 @@ show() {
     mount -t tmpfs -o mode=0755 tmpfs "$2"
     mkdir -m 0755 "$2/lower" "$2/upper" "$2/work"
     mount --rbind "$1" "$2/lower" # a plain name: in mount's options , and : are special
+    # What is being tested does not change because somebody edits it.
+    tar -C "$1" --exclude=./.venv --exclude=./.git --exclude='./.*_cache' -cf - . |
+        tar -C "$2/upper" -xf -
     mount -t overlay -o "lowerdir=$2/lower,upperdir=$2/upper,workdir=$2/work,metacopy=on" \
         overlay "$2"
     relocate "$1" "$2" "${3:-$2}"
+    # As an installer does. Users could not, and would compile at every start.
+    "$2/.venv/bin/python" -m compileall -q -s "$2" -p "${3:-$2}" "$2/aap"
 }
 
 relocate() { # FROM HERE TO
