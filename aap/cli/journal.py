@@ -10,11 +10,10 @@ from contextlib import suppress
 from typing import Any
 
 from aap.cli import output
-from aap.log import LEVELS, Line
+from aap.log import LEVELS, Line, parse_line
 
 UNIT = "aap-api.service"
 _LEVEL_NAMES = {str(number): name for name, number in LEVELS.items()}
-_OWN_FIELDS = {"AAP_MESSAGE_ID": "id", "AAP_WORKSPACE": "workspace"}
 
 
 class Journal:
@@ -76,10 +75,12 @@ def _line(entry: Mapping[str, Any]) -> Line:
     moment = output.iso(int(entry["__REALTIME_TIMESTAMP"]) / 1_000_000)
     level = _LEVEL_NAMES.get(_text(entry.get("PRIORITY")), "error")
     text = _text(entry.get("MESSAGE"))
-    event = _text(entry.get("AAP_EVENT"))
-    fields = {key: _text(entry[name]) for name, key in _OWN_FIELDS.items() if name in entry}
-    source = "api" if "AAP_EVENT" in entry else _text(entry.get("SYSLOG_IDENTIFIER")) or "api"
-    return Line(moment, level, source, event or "output", fields, text)
+    if "AAP_EVENT" in entry:  # the API's own: a line of `aap.log` without its first three words
+        line = parse_line(f"{moment} {level} api {text}")
+        if line:
+            return line
+    source = "api" if entry.get("_SYSTEMD_USER_UNIT") == UNIT else "systemd"
+    return Line(moment, level, source, "output", {}, text)
 
 
 def _text(value: Any) -> str:

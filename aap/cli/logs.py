@@ -183,7 +183,7 @@ def _members(line: Line) -> dict[str, Any]:
 
 
 def _human(line: Line) -> str:
-    fields = " ".join(f"{key}={output.one_line(value)}" for key, value in line.fields.items())
+    fields = " ".join(f"{key}={_quoted(value)}" for key, value in line.fields.items())
     text = output.harmless(line.text)
     if line.event == "output":
         said = text
@@ -192,6 +192,11 @@ def _human(line: Line) -> str:
     return f"{output.paint(_clock(line.time), 'dim')} {line.source:<6} " + output.paint(
         said, _COLOURS.get(line.level, "")
     )
+
+
+def _quoted(value: str) -> str:
+    text = output.one_line(value)
+    return f'"{text}"' if " " in text or not text else text
 
 
 def _clock(moment: str) -> str:

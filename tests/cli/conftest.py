@@ -1,53 +1,17 @@
-"""The `aap` command as a real process, alone or behind a pseudo-terminal."""
+"""A workspace in a sheltered home, and `aap` to run in it."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import pty
-import select
-import struct
 import subprocess
-import sys
-import termios
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.command import AAP, Run, Terminal, environment, execute
 
 from aap.inbox import Spool
-
-AAP = (sys.executable, "-m", "aap.cli.main")
-CHECKOUT = Path(__file__).parents[2]
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def environment(**more: str) -> dict[str, str]:
-    """The sheltered environment, with the checkout on the path and a plain locale."""
-    plain = {"PYTHONPATH": str(CHECKOUT), "LC_ALL": "C.UTF-8", "TERM": "dumb", "TZ": "UTC"}
-    return {**os.environ, **plain, **more}
-
-
-def execute(
-    *words: str, stdin: str = "", cwd: Path | None = None, **env: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end in the sheltered environment."""
-    done = subprocess.run(
-        words,
-        input=stdin.encode(),
-        capture_output=True,
-        env=environment(**env),
-        cwd=cwd,
-        timeout=60,
-        check=False,
-    )
-    # Not in text mode, which would turn \r\n into \n unseen.
-    out, err = (text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr))
-    return subprocess.CompletedProcess(words, done.returncode, out, err)
 
 
 @pytest.fixture
@@ -88,53 +52,6 @@ def documents(aap: Run) -> Callable[..., list[dict[str, Any]]]:
     return run
 
 
-class Terminal:
-    """A program in a pseudo-terminal; `screen` is all that it printed so far."""
-
-    def __init__(self, words: tuple[str, ...], columns: int, lines: int, env: dict[str, str]):
-        self.screen = ""
-        self._fd, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        self.process = subprocess.Popen(
-            words, stdin=theirs, stdout=theirs, stderr=theirs, env=env, start_new_session=True
-        )
-        os.close(theirs)
-
-    def read(self) -> bool:
-        """Read what is there within a short time; False at the end."""
-        if select.select([self._fd], [], [], 0.1)[0]:
-            try:
-                chunk = os.read(self._fd, 65536)
-            except OSError:  # EIO: the other end is closed
-                return False
-            self.screen += chunk.decode("utf-8", "replace").replace("\r\n", "\n")
-            return bool(chunk)
-        return True
-
-    def wait_for(self, text: str, seconds: float = 20) -> None:
-        """Read until `text` was printed."""
-        end = time.monotonic() + seconds
-        while text not in self.screen:
-            assert self.read(), self.screen
-            assert time.monotonic() < end, self.screen
-
-    def type(self, text: str) -> None:
-        """Type on its keyboard."""
-        os.write(self._fd, text.encode())
-
-    def end(self) -> int:
-        """Read to the end and return the exit code."""
-        while self.read():
-            pass
-        return self.process.wait(10)
-
-    def close(self) -> None:
-        """Leave nothing behind, whatever became of the test."""
-        self.process.kill()
-        self.process.wait()
-        os.close(self._fd)
-
-
 @pytest.fixture
 def terminal(home: Path) -> Iterator[Callable[..., Terminal]]:
     """Start `aap WORDS…` in a terminal of a given size."""
@@ -148,8 +65,3 @@ def terminal(home: Path) -> Iterator[Callable[..., Terminal]]:
     yield start
     for each in started:
         each.close()
-
-
-def chat(text: str, **more: object) -> bytes:
-    """A plain request of an OpenAI client."""
-    return json.dumps({"messages": [{"role": "user", "content": text}], **more}).encode()

@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from harness.command import AAP, CHECKOUT, chat, execute
 
 from aap.cli import completion
 from aap.inbox import Spool
-from tests.cli.conftest import AAP, CHECKOUT, chat, execute
 
 FOLDER = CHECKOUT / "completions"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.command import Run
 
 from aap.config import SETTINGS
-from tests.cli.conftest import Run
 
 Documents = Callable[..., list[dict[str, Any]]]
 

@@ -10,18 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.command import ENTRY_MEMBERS, Run, Terminal, chat
 
 from aap.inbox import Spool
 from aap.message import State
-from tests.cli.conftest import Run, Terminal, chat
 
 Documents = Callable[..., list[dict[str, Any]]]
-
-ENTRY_MEMBERS = {
-    "schema", "id", "state", "arrived", "attempts", "retry_at", "conversation", "channel",
-    "account", "chat", "chat_type", "label", "sender", "sender_id", "channel_message_id",
-    "source", "model", "attachments", "text",
-}  # fmt: skip
 
 TELEGRAM = {"channel": "telegram", "target": "telegram:42", "metadata": {"sender": "Ann"}}
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.command import Run, Terminal, chat
 
 from aap.cli import output, when
 from aap.cli.logs import DailyFiles
 from aap.errors import UsageError
 from aap.inbox import Spool
-from tests.cli.conftest import Run, Terminal, chat
 
 Documents = Callable[..., list[dict[str, Any]]]
 
@@ -52,11 +52,12 @@ def journalctl(home: Path) -> Callable[..., str]:
     return make
 
 
-def entry(ago: float, event: str, text: Any, **more: str) -> dict[str, Any]:
+def entry(ago: float, text: Any, **more: str) -> dict[str, Any]:
     micros = str(int((time.time() - ago) * 1e6))
     return {
         "__CURSOR": f"s={micros}", "__REALTIME_TIMESTAMP": micros, "PRIORITY": "6",
-        "SYSLOG_IDENTIFIER": "python3", "MESSAGE": text, "AAP_EVENT": event, **more,
+        "SYSLOG_IDENTIFIER": "aap-api", "MESSAGE": text,
+        "_SYSTEMD_USER_UNIT": "aap-api.service", **more,
     }  # fmt: skip
 
 
@@ -65,20 +66,22 @@ def test_files_and_journal_are_one_stream_in_time_order(
 ) -> None:
     write(spool, f"{stamp(50)} info worker claimed id=abc", f"{stamp(30)} info agent | thinking")
     path = journalctl(
-        entry(60, "accepted", "stored abc", AAP_MESSAGE_ID="abc"),
-        entry(40, "accepted", [72, 105, 255]),
+        entry(60, 'enqueued id=abc by="a b"', AAP_EVENT="enqueued"),
+        entry(40, [72, 105, 255]),
+        entry(39, "Started.", _SYSTEMD_USER_UNIT="init.scope"),
     )
     lines = documents("logs", PATH=path)
     said = [(line["source"], line["event"], line["text"]) for line in lines]
     assert said == [
-        ("api", "accepted", "stored abc"),
+        ("api", "enqueued", ""),
         ("worker", "claimed", ""),
-        ("api", "accepted", "Hi\ufffd"),
+        ("api", "output", "Hi\ufffd"),
+        ("systemd", "output", "Started."),
         ("agent", "output", "thinking"),
     ]
     assert lines[0].keys() == {"schema", "time", "level", "source", "event", "fields", "text"}
     assert lines[0]["schema"] == "aap.logs.line/1"
-    assert lines[0]["fields"] == {"id": "abc"}
+    assert lines[0]["fields"] == {"id": "abc", "by": "a b"}
 
 
 def test_id_shows_what_is_about_one_message(
@@ -86,9 +89,10 @@ def test_id_shows_what_is_about_one_message(
 ) -> None:
     message = spool.deliver(chat("hi"))
     write(spool, f"{stamp()} info worker claimed id={message}", f"{stamp()} info worker idle")
-    path = journalctl(entry(1, "accepted", "", AAP_MESSAGE_ID=message), entry(1, "accepted", "x"))
+    ours, other = (entry(1, f"enqueued id={i}", AAP_EVENT="enqueued") for i in (message, "x"))
+    path = journalctl(ours, other)
     lines = documents("logs", "--id", message[:18], PATH=path)
-    assert [line["event"] for line in lines] == ["accepted", "claimed"]
+    assert [line["event"] for line in lines] == ["enqueued", "claimed"]
 
 
 def test_since_and_today_bound_the_stream(aap: Run, spool: Spool) -> None:
@@ -141,7 +145,7 @@ def test_follow_prints_lines_as_they_come(
     write(spool, f"{stamp()} info worker first")
     screen.wait_for("first")
     write(spool, f'{stamp()} warning agent failed id=abc reason="no key"')
-    screen.wait_for("failed id=abc reason=no key")
+    screen.wait_for('failed id=abc reason="no key"')
     assert re.search(r"^\w{3} \d\d \d\d:\d\d:\d\d worker first$", screen.screen, re.MULTILINE)
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import typer
+from harness.command import AAP, Run, chat, execute
 
 from aap.cli import app, inbox
 from aap.cli.main import HOT, PLACE, Hot, parse_hot
 from aap.inbox import Spool
 from aap.message import IdClock, State
-from tests.cli.conftest import AAP, Run, chat, execute
 
 TREE: Any = typer.main.get_command(app.app)
 SLOW = {"typer", "click", "rich", "pydantic", "fastapi", "msgspec", "asyncio", "platformdirs",

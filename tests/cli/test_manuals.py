@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import typer
+from harness.command import CHECKOUT, ENTRY_MEMBERS
 
 from aap.cli import app
 from aap.config import SETTINGS
 from aap.errors import Exit
 from aap.message import State
-from tests.cli.conftest import CHECKOUT, Run
 
 PAGES = sorted((CHECKOUT / "man").iterdir())
 SKILL = CHECKOUT / "skills" / "ai-agent-proxy" / "SKILL.md"
@@ -128,9 +128,7 @@ def test_the_skill_names_commands_and_options_that_exist() -> None:
         assert set(re.findall(r"--[a-z-]+", call)) <= spellings, call
 
 
-def test_the_skill_names_the_members_that_json_has(aap: Run) -> None:
-    from tests.cli.test_inbox import ENTRY_MEMBERS
-
+def test_the_skill_names_the_members_that_json_has() -> None:
     text = SKILL.read_text(encoding="utf-8")
     section = text.partition("`--json` gives these members")[2].partition("`show` adds")[0]
     assert set(re.findall(r"`([a-z_]+)`", section)) <= ENTRY_MEMBERS

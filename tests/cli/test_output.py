@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 
 import pytest
+from harness.command import Run, Terminal, chat
 
 from aap.cli import output
 from aap.inbox import Spool
-from tests.cli.conftest import Run, Terminal, chat
 
 Start = Callable[..., Terminal]
 

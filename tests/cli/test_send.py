@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-
-from tests.cli.conftest import Run
+from harness.command import Run
 
 
 class Served(NamedTuple):
