@@ -461,7 +461,7 @@ def agent_found(patient: Patient) -> Found:
     path = _units_path(patient)
     for note in agent.notes:
         yield Finding(NOTE, note)
-    for command in dict.fromkeys(words[0] for words in (agent.init, agent.work) if words):
+    for command in dict.fromkeys(words[0] for words in (agent.fresh, agent.resume) if words):
         found = shutil.which(command, path=path)
         if found is None:
             fix = f"install {command}, then {INSTALL}: the units take over this shell's PATH"

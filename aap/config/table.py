@@ -70,6 +70,12 @@ def _read_name(_row: Setting, text: str, _folder: str | None) -> str:
     return text
 
 
+def _read_choice(row: Setting, text: str, _folder: str | None) -> str:
+    if text not in row.choices:
+        raise ValueError(f'"{_quote(text)}" is none of: {", ".join(row.choices)}')
+    return text
+
+
 def _read_choices(row: Setting, text: str, _folder: str | None) -> tuple[str, ...]:
     words = tuple(word.strip() for word in text.split(",") if word.strip())
     strange = [word for word in words if word not in row.choices]
@@ -165,6 +171,7 @@ def _read_command(_row: Setting, text: str, _folder: str | None) -> str:
 
 _PARSERS: dict[str, Callable[[Setting, str, str | None], Value]] = {
     "address": _read_address,
+    "choice": _read_choice,
     "choices": _read_choices,
     "command": _read_command,
     "duration": _read_duration,
@@ -267,6 +274,12 @@ class Settings:
     retry_min: float = _setting("duration", "30s", "Wait after a first failed run.")
     retry_max: float = _setting("duration", "1h", "Longest wait between two attempts.")
     batch_max: int = _setting("int", "20", "Messages given to one run at most.", least=1)
+    session: str = _setting(
+        "choice",
+        "workspace",
+        "Whose memory a session is: one of the workspace, or one of each conversation.",
+        choices=("workspace", "conversation"),
+    )
     session_max_age: float = _setting("duration", "7d", "Age at which a session is replaced.")
     session_max_runs: int = _setting(
         "int", "200", "Runs after which a session is replaced.", least=1

@@ -19,44 +19,38 @@ from aap.worker.stop import Stop
 TAIL_BYTES = 64 * 1024
 _LEAVE_TIME = 1.0  # for what a run that ended by itself left behind
 _READ_BYTES = 64 * 1024
+_LINE_BYTES = 1 << 20  # an event of a CLI that prints JSON is one line
 
 
 class Limits(NamedTuple):
-    """Seconds a run may take, seconds it has to leave when told to, bytes of output kept."""
+    """Seconds a run may take, and seconds it has to leave when told to."""
 
     time: float
     grace: float
-    output: int
 
 
 class Output:
-    """Passes on whole lines of what the agent prints, up to a limit, and keeps the end of it."""
+    """Passes on whole lines of what the agent prints, and keeps the end of it."""
 
-    def __init__(self, on_line: Callable[[str], None], limit: int) -> None:
+    def __init__(self, on_line: Callable[[str], None]) -> None:
         self._on_line = on_line
-        self._limit = limit
         self._line = b""
-        self._total = 0
         self.tail = b""
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
-        room = max(0, self._limit - self._total)
-        self._total += len(data)
         self.tail = (self.tail + data)[-TAIL_BYTES:]
-        *lines, self._line = (self._line + data[:room]).split(b"\n")
+        *lines, self._line = (self._line + data).split(b"\n")
         for line in lines:
             self._pass_on(line)
-        if len(self._line) > _READ_BYTES:  # a program that never ends its line
+        if len(self._line) > _LINE_BYTES:  # a program that never ends its line
             self._pass_on(self._line)
             self._line = b""
 
     def close(self) -> None:
-        """Pass on the last line, and say how much was left out."""
+        """Pass on the last line."""
         if self._line:
             self._pass_on(self._line)
-        if self._total > self._limit:
-            self._on_line(f"[{self._total - self._limit} bytes more were printed and left out]")
 
     def _pass_on(self, line: bytes) -> None:
         self._on_line(line.decode("utf-8", "replace").rstrip("\r"))
@@ -95,7 +89,7 @@ class Run:
 
     def wait(self, limits: Limits, stop: Stop, on_line: Callable[[str], None]) -> Ended:
         """Wait for the end; end it, and all it started, when it is time or `stop` is asked."""
-        output = Output(on_line, limits.output)
+        output = Output(on_line)
         deadline = time.monotonic() + limits.time
         while not self._ended() and not stop.asked and time.monotonic() < deadline:
             self._read_until(deadline, stop, output)

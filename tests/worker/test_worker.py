@@ -247,7 +247,7 @@ def test_a_flood_of_output_is_cut_and_the_end_is_said(bench: Bench, message: Mak
     assert bench.states() == {ident: "done"}
     assert (
         bench.output()[-1]
-        == f"[{300_000_000 + 5 - 100 * 1024} bytes more were printed and left out]"
+        == f"[{300_000_000 + 3 - 100 * 1024} characters more were printed and left out]"
     )
     assert sum(path.stat().st_size for path in bench.spool.logs.iterdir()) < 200_000
 

@@ -1,0 +1,93 @@
+"""The agent's sessions: which one the next run resumes, and when a new one is due.
+
+aap owns them by id. "The last one in this folder", which the CLIs offer too, may
+be a person's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from aap import files
+from aap.agents import Usage
+from aap.message import Conversation, fingerprint
+
+FOLDER = "sessions"
+_FAILURES = 2  # failed runs in a row after which the session itself is suspected
+
+
+class Session(NamedTuple):
+    """One session: the commands it belongs to, its id ("" if they need none), its history.
+
+    `started` is in epoch seconds. `counted` is the usage reported so far by a CLI that
+    counts from the session's start: input, cached, output tokens.
+    """
+
+    key: str
+    id: str
+    started: float
+    runs: int = 0
+    failures: int = 0
+    counted: tuple[int, int, int] = (0, 0, 0)
+
+    def is_over(self, key: str, max_age: float, max_runs: int, now: float) -> bool:
+        """Tell whether the next run needs a new session."""
+        spent = self.runs >= max_runs or self.failures >= _FAILURES
+        return self.key != key or spent or now - self.started > max_age
+
+    def share(self, usage: Usage) -> Usage:
+        """What the last run used, of a usage that may count from the session's start."""
+        if not usage.cumulative:
+            return usage
+        before = self.counted
+        return Usage(
+            max(0, usage.input - before[0]),
+            max(0, usage.cached - before[1]),
+            max(0, usage.output - before[2]),
+            usage.cost,
+        )
+
+    def after(self, *, well: bool, usage: Usage | None) -> Session:
+        """Count one more run."""
+        counted = usage[:3] if usage and usage.cumulative else self.counted
+        failures = 0 if well else self.failures + 1
+        return self._replace(runs=self.runs + 1, failures=failures, counted=counted)
+
+
+class Slot:
+    """The place of one session: of the workspace, or of one conversation."""
+
+    def __init__(self, root: Path, conversation: Conversation | None) -> None:
+        name = "workspace" if conversation is None else fingerprint(str(conversation).encode())
+        self._path = root / FOLDER / f"{name}.json"
+
+    def read(self) -> Session | None:
+        """Return the session; None if there is none that can be read."""
+        try:
+            facts = json.loads(self._path.read_bytes())
+            return Session(**{**facts, "counted": tuple(facts.get("counted", (0, 0, 0)))})
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write(self, session: Session) -> None:
+        """Remember the session."""
+        files.make_folder(self._path.parent)
+        files.write_atomic(self._path, json.dumps(session._asdict()).encode())
+
+    def forget(self) -> None:
+        """Have the next run start a new session."""
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+
+
+def new_id() -> str:
+    """Return a random UUID (version 4), as the CLIs want a session's id."""
+    raw = bytearray(os.urandom(16))
+    raw[6] = raw[6] & 0x0F | 0x40
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
