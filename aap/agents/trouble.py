@@ -12,7 +12,8 @@ from aap.agents.agent import Ended, Outcome, Verdict
 
 _OUTAGES = (
     ("not logged in", r"not logged in|please (?:run|log ?in)|/login|log ?in required|sign in"),
-    ("not authorised", r"\b40[13]\b|unauthori[sz]ed|authentication|invalid.{0,20}api.?key|api.?key.{0,10}(?:in|not )valid|"
+    ("not authorised", r"\b40[13]\b|unauthori[sz]ed|authentication|invalid.{0,20}api.?key|"
+                       r"api.?key.{0,10}(?:in|not )valid|"
                        r"incorrect api key|missing.{0,30}(?:api.?key|environment variable)|"
                        r"credentials|forbidden"),
     ("rate limit or quota", r"\b429\b|rate.?limit|too many requests|usage limit|quota|"
