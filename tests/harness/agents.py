@@ -7,10 +7,14 @@ own, from which it knows nothing but the stub.
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(".cache/agents/bin")  # below a checkout
@@ -31,9 +35,6 @@ env_key = "STUB_KEY"
 request_max_retries = 0
 stream_max_retries = 0
 """
-
-CODEX_FLAGS = ["--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--json"]
-CLAUDE_FLAGS = ["--dangerously-skip-permissions", "--output-format", "json"]
 
 
 class AgentsError(Exception):
@@ -75,3 +76,143 @@ def configure_claude(home: Path, url: str) -> dict[str, str]:
         "DISABLE_AUTOUPDATER": "1",
         "IS_SANDBOX": "1",  # or it refuses --dangerously-skip-permissions as root
     }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one run said of itself."""
+
+    session: str
+    ok: bool
+    text: str  # its last words, or what went wrong
+    tokens: tuple[int, int, int] | None  # input with cached, of them cached, output
+    cost: float | None = None  # US dollars
+
+
+@dataclass(frozen=True)
+class Agent:
+    """One agent program, at home in a folder of its own, that works in `cwd`."""
+
+    name: str
+    program: Path
+    cwd: Path
+    env: Mapping[str, str] = field(repr=False)
+
+    def fresh(self, *more: str) -> list[str]:
+        """The words that begin a session; the prompt comes on stdin."""
+        raise NotImplementedError
+
+    def resume(self, session: str, *more: str) -> list[str]:
+        """The words that take a session up again; the prompt comes on stdin."""
+        raise NotImplementedError
+
+    def with_hooks(self, command: Path) -> list[str]:
+        """The words that have `command` run after each tool call and before the end."""
+        raise NotImplementedError
+
+    def read(self, printed: str) -> Answer:
+        """Read what a run printed."""
+        raise NotImplementedError
+
+    def run(
+        self, words: Sequence[str], prompt: str, timeout: float = 30
+    ) -> subprocess.CompletedProcess[str]:
+        """Run to the end."""
+        process = self.start(words, prompt)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def start(self, words: Sequence[str], prompt: str) -> subprocess.Popen[str]:
+        """Start with `prompt` as its stdin."""
+        prompts = self.cwd / ".prompt"
+        prompts.write_text(prompt)
+        with prompts.open() as stdin:
+            return subprocess.Popen(
+                [self.program, *words],
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=self.cwd,
+                env=self.env,
+            )
+
+
+class Codex(Agent):
+    """codex exec."""
+
+    FLAGS = ("--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--json")
+
+    def fresh(self, *more: str) -> list[str]:
+        return ["exec", *self.FLAGS, *more, "-"]
+
+    def resume(self, session: str, *more: str) -> list[str]:
+        return ["exec", "resume", *self.FLAGS, *more, session, "-"]
+
+    def with_hooks(self, command: Path) -> list[str]:
+        # A JSON string is a TOML string as well.
+        hook = f'[{{hooks=[{{type="command",command={json.dumps(str(command))},timeout=10}}]}}]'
+        settings = [f"hooks.PostToolUse={hook}", f"hooks.Stop={hook}"]
+        words = [word for setting in settings for word in ("-c", setting)]
+        return ["--dangerously-bypass-hook-trust", *words]
+
+    def read(self, printed: str) -> Answer:
+        events = [json.loads(line) for line in printed.splitlines()]
+        last: dict[str, Any] = {event["type"]: event for event in events}
+        session = last.get("thread.started", {}).get("thread_id", "")
+        if "turn.completed" not in last:
+            text = last.get("turn.failed", {}).get("error", {}).get("message", "")
+            return Answer(session, False, text, None)
+        usage = last["turn.completed"]["usage"]
+        tokens = tuple(
+            usage[name] for name in ("input_tokens", "cached_input_tokens", "output_tokens")
+        )
+        items = [event["item"] for event in events if event["type"] == "item.completed"]
+        said = [item["text"] for item in items if item["type"] == "agent_message"]
+        return Answer(session, True, said[-1], tokens)
+
+
+class Claude(Agent):
+    """claude -p."""
+
+    FLAGS = ("--dangerously-skip-permissions", "--output-format", "json")
+
+    def fresh(self, *more: str) -> list[str]:
+        return ["-p", *self.FLAGS, *more]
+
+    def resume(self, session: str, *more: str) -> list[str]:
+        return ["-p", *self.FLAGS, *more, "--resume", session]
+
+    def with_hooks(self, command: Path) -> list[str]:
+        hook = [{"hooks": [{"type": "command", "command": str(command), "timeout": 10}]}]
+        return ["--settings", json.dumps({"hooks": {"PostToolUse": hook, "Stop": hook}})]
+
+    def read(self, printed: str) -> Answer:
+        if not printed:
+            return Answer("", False, "", None)
+        result = json.loads(printed)
+        usage = result["usage"]
+        cached = usage["cache_read_input_tokens"]
+        written = usage["cache_creation_input_tokens"]
+        tokens = (usage["input_tokens"] + cached + written, cached, usage["output_tokens"])
+        text, cost = result["result"], result["total_cost_usd"]
+        return Answer(result["session_id"], not result["is_error"], text, tokens, cost)
+
+
+def codex_at(home: Path, url: str, programs: Path) -> Codex:
+    """Return a codex that lives in `home` and whose model is at `url`."""
+    return Codex("codex", programs / "codex", *_dwelling(home, configure_codex(home, url)))
+
+
+def claude_at(home: Path, url: str, programs: Path) -> Claude:
+    """Return a claude that lives in `home` and whose model is at `url`."""
+    return Claude("claude", programs / "claude", *_dwelling(home, configure_claude(home, url)))
+
+
+def _dwelling(home: Path, env: Mapping[str, str]) -> tuple[Path, Mapping[str, str]]:
+    cwd = home / "workspace"
+    cwd.mkdir(exist_ok=True)
+    return cwd, {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", **env}

@@ -100,11 +100,21 @@ class Request:
         return newest(self.body)
 
 
+SURROUNDINGS = ("<environment_context>", "<system-reminder>")
+
+
 def newest(body: Json) -> str:
-    """Return the text of `body` that came after what the model said last."""
+    """Return the text of `body` that came after what the model said last.
+
+    At the start of a session the agents put their own instructions around the prompt:
+    those are left out.
+    """
     items = _items(body)
     own = [number for number, item in enumerate(items) if _is_own(item)]
-    return "\n".join(_texts(items[own[-1] + 1 if own else 0 :]))
+    if own:
+        return "\n".join(_texts(items[own[-1] + 1 :]))
+    texts = _texts([item for item in items if item.get("role") == "user"])
+    return "\n".join(text for text in texts if not text.startswith(SURROUNDINGS))
 
 
 def _items(body: Json) -> list[Any]:
