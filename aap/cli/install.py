@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aap import SPOOL_FOLDER
 from aap.cli import output
 from aap.cli.place import Place
 from aap.errors import Exit, UsageError
 from aap.message import State
 
 if TYPE_CHECKING:
-    from aap.systemd.install import Wish
+    from aap.systemd.preflight import Wish
 
 
 def install(
@@ -32,16 +33,17 @@ def install(
     terminal and is an error elsewhere if the user does not linger. `yes` answers
     every question. Prints what was done (schema `aap.install/1`).
     """
-    from aap.systemd import install as installing
     from aap.systemd import manager as managers
+    from aap.systemd.install import apply
     from aap.systemd.manager import Manager
+    from aap.systemd.preflight import prepare
 
     manager = Manager("system" if system else "user")
     if linger is None and not managers.has_linger():
         linger = True if yes or _ask_linger(managers.user_name()) else None
     wish = _wish(place, linger, manager.mode)
-    plan = installing.prepare(manager, wish)
-    report = installing.apply(manager, wish, plan)
+    plan = prepare(manager, wish)
+    report = apply(manager, wish, plan)
     notes = [*report.notes, *(_notes(place, plan.environ["PATH"]) if report.changed else ())]
     if as_json:
         output.write_json(
@@ -74,7 +76,7 @@ def _tell(actions: tuple[str, ...], notes: list[str]) -> None:
 def _wish(place: Place, linger: bool | None, mode: str) -> Wish:
     from aap import config
     from aap.config.keys import KeyRing
-    from aap.systemd.install import Wish
+    from aap.systemd.preflight import Wish
 
     settings = place.settings
     return Wish(
@@ -151,7 +153,7 @@ def uninstall(
     manager = Manager("system" if system else "user")
     known = record.read(manager.mode)
     workspaces = list(known.plan.workspaces.values()) if known else [place.settings.workspace]
-    spools = [path for path in map(_spool, workspaces) if path.exists()]
+    spools = [path / SPOOL_FOLDER for path in workspaces if (path / SPOOL_FOLDER).exists()]
     if purge and spools and not yes:
         _confirm_purge(spools)
     removal = take_away(manager)
@@ -176,12 +178,6 @@ def uninstall(
     for spool in kept:
         output.note(f"the messages stay in {spool}; aap uninstall --purge deletes them")
     return Exit.OK
-
-
-def _spool(workspace: Path) -> Path:
-    from aap.config.paths import SPOOL_FOLDER
-
-    return workspace / SPOOL_FOLDER
 
 
 def _holds_anything(spool: Path) -> bool:

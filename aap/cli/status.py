@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aap import SPOOL_FOLDER
 from aap.cli import output
 from aap.cli.place import Place
 from aap.errors import Exit
@@ -52,10 +53,7 @@ def status(place: Place, *, as_json: bool = False) -> int:
     from aap.systemd.status import look
 
     found = look(Manager(), config.workspaces(place.settings))
-    queues = [
-        look_at_spool(each.path / config.spool_root(place.settings).name)
-        for each in found.workspaces
-    ]
+    queues = [look_at_spool(each.path / SPOOL_FOLDER) for each in found.workspaces]
     if as_json:
         output.write_json("aap.status/1", **_members(found, queues))
     else:

@@ -1,44 +1,26 @@
-"""Put the units in place: look first and change nothing, then change all or nothing.
+"""Put the units in place: all or nothing.
 
-`prepare` finds everything that could go wrong and raises before anything is
-touched. `apply` notes how to take each step back before it takes it, and does
-so if a later one fails.
+`preflight.prepare` found everything that can be seen beforehand. Here, how each
+step is taken back is noted before it is taken, and done if a later one fails.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from aap import __version__, files, process
-from aap.errors import AapError, ConfigError, NotRunningError, PermissionDeniedError, UsageError
+from aap import __version__, files
+from aap.errors import AapError, NotRunningError
 from aap.systemd import manager as managers
-from aap.systemd import ports, record, units
+from aap.systemd import record, units
 from aap.systemd.manager import Manager
+from aap.systemd.preflight import Wish
 from aap.systemd.record import Record
 from aap.systemd.units import Plan
 
 UNIT_MODE = 0o644
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What is to be installed, as settings and options say it."""
-
-    host: str
-    port: int
-    has_key: bool
-    workspaces: Mapping[str, Path]
-    secrets: Path
-    python: str
-    folders: Sequence[Path] = ()  # to be made where missing
-    environ: Mapping[str, str] = field(default_factory=dict)
-    stop_grace: float = 20.0
-    linger: bool | None = None  # None: refuse if the user does not linger
-    mode: str = units.USER
 
 
 @dataclass(frozen=True)
@@ -54,128 +36,6 @@ class Report:
     def changed(self) -> bool:
         """False if all was as it should be."""
         return bool(self.actions)
-
-
-# Before
-
-
-def prepare(manager: Manager, wish: Wish) -> Plan:
-    """Check all that can be checked and return what to install; changes nothing.
-
-    Raises AapError, with the command that mends it, for whatever stands in the way.
-    """
-    if wish.mode != units.USER:
-        raise UsageError("only --user can be installed so far", hint="aap install --user")
-    manager.check_reachable()
-    listen = ports.listen_stream(wish.host, wish.port)
-    _check_exposure(wish, listen)
-    _check_folders(wish)
-    _check_python(wish.python)
-    _check_units(manager, wish)
-    _check_port(manager, listen)
-    _check_linger(wish)
-    return Plan(
-        python=wish.python,
-        listen=listen,
-        workspaces=wish.workspaces,
-        secrets=wish.secrets,
-        environ=wish.environ,
-        stop_seconds=round(wish.stop_grace) + 40,
-        mode=wish.mode,
-        systemd=manager.version(),
-        mounts=manager.has_mounts(),
-    )
-
-
-def _check_exposure(wish: Wish, listen: str) -> None:
-    host = ports.split(listen)[0]
-    if wish.has_key or host.startswith("127.") or host == "::1":
-        return
-    raise ConfigError(
-        f"HOST={wish.host} lets other machines in, and there is no key",
-        hint="set one first (aap config set API_KEY …), or: aap config set HOST 127.0.0.1",
-    )
-
-
-def _check_folders(wish: Wish) -> None:
-    for path in wish.workspaces.values():
-        units.check_name(path)
-        _check_visible(path, "the workspace")
-        if path.exists() and not path.is_dir():
-            hint = "aap config set WORKSPACE with the path of a folder"
-            raise ConfigError(f"the workspace {path} is no folder", hint=hint)
-    state = record.record_file(wish.mode).parent
-    wanted = [record.unit_folder(wish.mode), record.link_folder(wish.mode), state]
-    for folder in [*wanted, *wish.folders]:
-        _check_writable(folder)
-
-
-def _check_visible(path: Path, what: str) -> None:
-    for hidden in (Path("/tmp"), Path("/var/tmp")):  # noqa: S108 - refused, not used
-        if path.is_relative_to(hidden):
-            raise ConfigError(
-                f"{what} {path} lies below {hidden}, of which the units have one of their own",
-                hint="put it somewhere else, for example below your home",
-            )
-
-
-def _check_writable(folder: Path) -> None:
-    existing = next(each for each in (folder, *folder.parents) if each.exists())
-    if os.access(existing, os.W_OK | os.X_OK) and existing.is_dir():
-        return
-    read_only = os.statvfs(existing).f_flag & os.ST_RDONLY
-    why = "its file system is read-only" if read_only else "you may not write there"
-    raise PermissionDeniedError(
-        f"cannot make {folder}: {why}" if folder != existing else f"cannot write {folder}: {why}",
-        hint=f"findmnt -T {existing}" if read_only else f"ls -ld {existing}",
-    )
-
-
-def _check_python(python: str) -> None:
-    _check_visible(Path(python), "the Python")
-    outcome = process.run([python, "-I", "-c", "import aap"])
-    if not outcome.ok:
-        raise AapError(
-            f"{python} -I cannot import aap, so the units could not start it: {outcome.complaint}",
-            hint=f"{python} -m pip install aap",
-        )
-
-
-def _check_units(manager: Manager, wish: Wish) -> None:
-    folder = record.unit_folder(wish.mode)
-    if str(folder) not in manager.property("UnitPath").split():
-        raise ConfigError(
-            f"the service manager does not look for units in {folder}",
-            hint="unset XDG_DATA_HOME, or log in again so that the manager knows it too",
-        )
-    names = [units.SOCKET, units.API, *units.armed(wish.workspaces)]
-    for unit in manager.show(*names).values():
-        if unit.load == "masked":
-            hint = manager.command("unmask", f"'{unit.name}'")
-            raise ConfigError(f"{unit.name} is masked", hint=hint)
-
-
-def _check_port(manager: Manager, listen: str) -> None:
-    port = ports.split(listen)[1]
-    own = manager.show(units.SOCKET)[units.SOCKET]
-    if own.active == "active" and any(each.endswith(f":{port}") for each in own.listen):
-        return
-    if not ports.is_free(listen):
-        raise AapError(
-            f"port {port} is taken by {ports.owner(port)}",
-            hint=f"stop it, or take another port: aap config set PORT {port + 1}",
-        )
-
-
-def _check_linger(wish: Wish) -> None:
-    if wish.linger is None and not managers.has_linger():
-        raise NotRunningError(
-            f"{managers.user_name()} does not linger: aap would stop when you log out",
-            hint="aap install --user --linger turns lingering on; with --no-linger it stays off",
-        )
-
-
-# Doing
 
 
 def apply(manager: Manager, wish: Wish, plan: Plan) -> Report:
@@ -338,19 +198,22 @@ class _Installation:
             self._manager.tell("try-restart", units.API, timeout=managers.STOP_TIMEOUT)
             self._actions.append(f"restarted {units.API}")
 
-    def _notes(self) -> list[str]:
-        notes = []
+    def _notes(self) -> Iterator[str]:
         if not self._plan.mounts:
-            notes.append(
+            yield (
                 "this machine gives the units no namespaces of their own, so only a part of the "
                 "sandbox holds: the agent can read your files and reach your service manager"
             )
         if not managers.has_linger():
-            notes.append("lingering is off: aap stops when you log out")
+            yield "lingering is off: aap stops when you log out"
+        for path in self._plan.workspaces.values():
+            if Path.home().is_relative_to(path):
+                yield f"the workspace {path} holds your home: the agent may change all of it"
         shown = self._manager.show(*units.armed(self._plan.workspaces), units.API).values()
         own = f"{self._folder}/"
         foreign = {u.fragment for u in shown if u.fragment and not u.fragment.startswith(own)}
-        return [*notes, *(f"your own {path} takes the place of aap's" for path in sorted(foreign))]
+        for fragment in sorted(foreign):
+            yield f"your own {fragment} takes the place of aap's"
 
     # Files
 

@@ -162,6 +162,11 @@ def check_runtime_folder() -> None:
     expected = Path(f"/run/user/{os.getuid()}")
     given = os.environ.get("XDG_RUNTIME_DIR")
     export = f"export XDG_RUNTIME_DIR={expected}"
+    if not given and os.environ.get("SUDO_USER") and os.geteuid() == 0:
+        raise NotRunningError(
+            "root, by sudo, is not the user whose units these are",
+            hint="the same command without sudo",
+        )
     if not given and expected.is_dir():
         raise NotRunningError(
             "XDG_RUNTIME_DIR is not set, as it happens after su, sudo and in cron", hint=export

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aap import SPOOL_FOLDER
 from aap.errors import ConfigError
 
 USER, SYSTEM = "user", "system"
@@ -95,7 +96,7 @@ def render(plan: Plan) -> dict[str, str]:
     }
     texts = {name: _fill(_template(name), words, values) for name in TEMPLATES}
     for path in plan.workspaces.values():
-        inbox = quote(f"-{path}/.ai-agent-proxy/inbox")
+        inbox = quote(f"-{path}/{SPOOL_FOLDER}/inbox")
         texts[drop_in(path)] = _fill(_template("workspace.conf"), words, {"INBOX": inbox})
     return texts
 
@@ -157,7 +158,12 @@ def _escape_byte(byte: int, at: int) -> str:
 
 
 def check_name(workspace: Path) -> None:
-    """Raise ConfigError if the path of `workspace` makes too long a name for systemd."""
+    """Raise ConfigError if the path of `workspace` can be no part of a unit's name or text."""
+    try:
+        str(workspace).encode()
+    except UnicodeEncodeError as error:
+        said = f"the path of the workspace is no UTF-8: {str(workspace)!r}"
+        raise ConfigError(said, hint="give it another name, or a link with one") from error
     name = worker_service(workspace)
     if len(name) > NAME_MAX:
         raise ConfigError(

@@ -170,6 +170,31 @@ def test_a_workspace_with_spaces_and_umlauts_is_served(user: User) -> None:
     assert known_units(user) == ""
 
 
+def test_everything_is_armed_again_after_a_reboot(user: User) -> None:
+    configure(user)
+    install(user)
+    user.machine.systemctl("restart", f"user@{user.uid}.service")
+    wait_until(user.is_up, 20, "the service manager")
+    for name in units.armed({"main": user.home / WORKSPACE}):
+        assert user.show(name, "ActiveState") == {"ActiveState": "active"}
+    message_id = user.aap("send", "hello").stdout.strip()
+    wait_until(lambda: is_settled(user, message_id), 20, "the message to be handled")
+
+
+def test_an_environment_in_the_home_serves_all_programs(user: User) -> None:
+    user.run(["/usr/bin/python3", "-m", "venv", "--without-pip", user.home / "my env"])
+    find = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    there = user.run([user.machine.python, "-c", find]).stdout.strip()
+    here = user.run([user.home / "my env/bin/python", "-c", find]).stdout.strip()
+    user.write(f"{here}/aap.pth", f"{there}\n{user.machine.checkout}\n")
+    configure(user)
+    python = user.home / "my env/bin/python"
+    user.run([python, "-I", "-m", "aap.cli.main", "install", "--user"])
+    assert f'"{python}"' in user.path(f"{UNITS}/aap-api.service").read_text()
+    message_id = user.aap("send", "hello").stdout.strip()
+    wait_until(lambda: is_settled(user, message_id), 20, "the message to be handled")
+
+
 def test_own_drop_ins_survive_upgrade_and_removal(user: User) -> None:
     configure(user)
     mine = f"{OWN_UNITS}/aap-worker@.service.d/memory.conf"
@@ -321,6 +346,12 @@ def test_another_users_runtime_folder_is_not_taken(user: User) -> None:
     assert f"export XDG_RUNTIME_DIR=/run/user/{user.uid}" in result.stderr
 
 
+def test_root_by_sudo_is_sent_back(machine: Machine) -> None:
+    result = machine.run([machine.aap, "install", "--user"], check=False, env={"SUDO_USER": "ann"})
+    assert result.returncode == Exit.NOT_RUNNING
+    assert "without sudo" in result.stderr
+
+
 LISTENER = "import socket,time; s=socket.create_server(('127.0.0.1', 7015)); time.sleep(600)"
 
 
@@ -379,6 +410,7 @@ def test_beyond_this_machine_only_with_a_key(user: User) -> None:
         ({"WORKSPACE": "/etc/passwd"}, "is no folder"),
         ({"HOST": "203.0.113.7", "API_KEY": "a-key-of-my-own"}, "has no address 203.0.113.7"),
         ({"PORT": 70}, "for root alone"),
+        ({"HOST": "no-such-host.invalid", "API_KEY": "a-key-of-my-own"}, "HOST"),
     ],
 )
 def test_what_cannot_work_is_refused(user: User, settings: dict[str, str | int], said: str) -> None:

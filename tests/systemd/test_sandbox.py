@@ -155,6 +155,21 @@ def test_the_api_writes_inboxes_only_and_has_no_network(user: User) -> None:
     assert not user.path("escaped").exists()
 
 
+@pytest.mark.usefixtures("listener")
+def test_with_the_home_as_workspace_the_ways_out_stay_shut(user: User) -> None:
+    prepare(user)
+    user.write(".config/aap/aap.conf", f"AGENT_CLI={user.home}/{WORKSPACE}/probe\n", 0o600)
+    words = ("--workspace", str(user.home))
+    printed = json.loads(user.aap("install", "--user", "--json", *words).stdout)
+    assert any("holds your home" in note for note in printed["notes"])
+    user.aap("inbox", "add", "--text", "look around", *words)
+    found = user.path(f"{WORKSPACE}/found.json")
+    wait_until(found.exists, 30, "the agent to have looked around")
+    said = allowed(json.loads(found.read_text()))
+    assert "write home" in said
+    assert said.isdisjoint({"read ssh", "read secret", "write units", "escape", "reach manager"})
+
+
 @pytest.fixture
 def confined(user: User) -> User:
     """A user whose service manager gets no user namespaces, as on a hardened kernel."""
