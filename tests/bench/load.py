@@ -18,28 +18,49 @@ import time
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _COUNTER = b"000000000000"
 _FILLER = 'You are the agent of "main".\nAnswer in the words of the person who asks.\t'
+_TEXT = {"type": "string", "description": "What to look for; a pattern of the shell's kind."}
+_COUNT = {"type": "integer", "minimum": 1, "maximum": 200, "description": "How many at most."}
+_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "files_find",
+        "description": "Find files of the workspace by name or by what they say.",
+        "parameters": {
+            "type": "object",
+            "required": ["pattern"],
+            "properties": {
+                "pattern": _TEXT,
+                "within": {"type": "array", "items": {"type": "string"}},
+                "limit": _COUNT,
+                "order": {"type": "string", "enum": ["name", "time", "size"]},
+            },
+        },
+    },
+}
 
 
-def make_request(size, port):
-    """A chat completion of `size` bytes with its head, and where its serial number stands."""
+def make_body(size):
+    """A chat completion of `size` bytes, of the kind that gateways send: two thirds are a system
+    prompt, one third tools (who parses JSON pays for its nodes, not for its bytes)."""
     body = {
         "model": "manager",
         "user": "u" + _COUNTER.decode(),
         "messages": [{"role": "system", "content": ""}, {"role": "user", "content": "hello"}],
+        "tools": [_TOOL] * (size // 3 // len(json.dumps(_TOOL))),
     }
     bare = len(json.dumps(body))
-    filler = _FILLER * (size // len(_FILLER) + 1)
-    text = ""
-    if size > bare:
-        # Cut by its length as JSON, in which some characters take two bytes.
-        text = json.dumps(filler)[1 : size - bare + 1].rstrip("\\")
-    whole = json.dumps(body).replace('"content": ""', f'"content": "{text}"', 1)
-    whole = whole.encode().ljust(size)
+    # Cut by its length as JSON, in which some characters take two bytes.
+    text = json.dumps(_FILLER * (size // len(_FILLER) + 1))[1 : size - bare + 1].rstrip("\\")
+    return json.dumps(body).replace('"content": ""', f'"content": "{text}"', 1).encode().ljust(size)
+
+
+def make_request(size, port):
+    """A request with a body of `size` bytes, and where its serial number stands."""
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(whole)}\r\n\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
     ).encode()
-    request = head + whole
+    request = head + make_body(size)
     return request, request.index(_COUNTER)
 
 

@@ -19,7 +19,7 @@ from aap.message import IdClock, State
 from . import peers, programs
 from .disk import settle
 from .figures import MeasureError, Report, Samples, alternate, ratios
-from .load import make_request
+from .load import make_body, make_request
 from .programs import AAP, PYTHON, Fifo, Server
 
 BARE = "bare FastAPI app"
@@ -235,8 +235,7 @@ def _measure_completion(bench: Bench, workspace: Path) -> None:
 def fill(workspace: Path, count: int) -> None:
     """Put `count` messages of 1 KiB into an inbox; many of them are one file by several names."""
     inbox = programs.aap_inbox(workspace)
-    request = make_request(KIB, 0)[0]
-    body = request.partition(b"\r\n\r\n")[2]
+    body = make_body(KIB)
     clock = IdClock()
     for number in range(count):
         path = inbox / f"{clock.next(b'%d' % number)}.json"
@@ -271,7 +270,7 @@ def measure_wake(bench: Bench) -> None:
     }
     argv = [PYTHON, "-I", "-m", "aap.worker", "--workspace", str(workspace)]
     deliver = Spool(workspace / ".ai-agent-proxy").deliver
-    body = make_request(KIB, 0)[0].partition(b"\r\n\r\n")[2]
+    body = make_body(KIB)
 
     def first_line() -> float:
         deliver(body)
