@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 PREFIX = "AAP_"
+_NO_SETTINGS = frozenset({"AAP_CONFIG", "AAP_DEBUG"})  # variables that are options of `aap`
 SAMPLE_KEY = "aibot_<your-key-something>"
 
 
@@ -257,7 +258,7 @@ def _environment_layer(environ: Mapping[str, str], findings: list[Finding]) -> _
     """`AAP_*`. An unknown one is worth a word only: other programs may use the prefix too."""
     layer: _Layer = {}
     for name in environ:
-        if not name.startswith(PREFIX) or name == PREFIX + "CONFIG":
+        if not name.startswith(PREFIX) or name in _NO_SETTINGS:
             continue
         key = NAMES.get(name[len(PREFIX) :])
         if key is None:
