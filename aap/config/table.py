@@ -274,6 +274,9 @@ class Settings:
     retry_min: float = _setting("duration", "30s", "Wait after a first failed run.")
     retry_max: float = _setting("duration", "1h", "Longest wait between two attempts.")
     batch_max: int = _setting("int", "20", "Messages given to one run at most.", least=1)
+    settle: float = _setting(
+        "duration", "200ms", "Quiet time after which what was written counts as one piece."
+    )
     session: str = _setting(
         "choice",
         "workspace",

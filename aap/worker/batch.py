@@ -9,13 +9,14 @@ from contextlib import suppress
 from aap.bodies import digest
 from aap.inbox import Entry, Spool
 from aap.log import DailyLog
-from aap.message import Digest, State
+from aap.message import Digest, State, id_time
 
 # How far into the inbox one look goes. Order within a conversation holds all the
 # same: what is seen is always the oldest part.
 WINDOW = 256
 # A foreign file that is no JSON yet may still be on its way in (`cp` is no rename).
-SETTLE_SECONDS = 2.0
+RIPE_SECONDS = 2.0
+_UNRIPE_WAIT = 0.5
 
 
 class Queue:
@@ -25,14 +26,24 @@ class Queue:
         self._spool = spool
         self._log = log
         self._max_body = max_body
+        self.wait = 0.0  # after `claim` gave nothing: look again in so many seconds; 0: never
         self._digests: dict[str, Digest] = {}
         self._stuck: set[str] = set()
-        self.unripe = False  # something in inbox/ needs another look in a moment
 
-    def claim(self, limit: int) -> list[Entry]:
-        """Move the next batch to active/ and return it, oldest first; empty if none is ready."""
+    def claim(self, limit: int, settle: float) -> list[Entry]:
+        """Move the next batch to active/ and return it, oldest first; empty if none is ready.
+
+        People send a thought in pieces: a batch is taken when nothing was added to it
+        for `settle` seconds, or when its first message has waited for ten times that.
+        """
+        self.wait = 0.0
+        batch = self._choose()[:limit]
+        if batch and len(batch) < limit and settle > 0:
+            self.wait = _unsettled(batch, settle, time.time())
+            if self.wait:
+                return []
         claimed = []
-        for entry in self._choose()[:limit]:
+        for entry in batch:
             with suppress(FileNotFoundError):  # settled or removed since we looked
                 claimed.append(self._spool.claim(entry))
         return claimed
@@ -80,7 +91,6 @@ class Queue:
         return True
 
     def _take_in_foreign(self) -> None:
-        self.unripe = False
         for entry in self._look(State.INBOX):
             if entry.is_foreign:
                 self._take_in(entry)
@@ -93,8 +103,8 @@ class Queue:
                 self._log.event("info", "worker", "adopted", id=taken.id, name=entry.path.name)
             elif len(raw) > self._max_body:
                 self._put_aside(entry, f"larger than MAX_BODY ({self._max_body} bytes)")
-            elif time.time() - entry.path.stat().st_mtime < SETTLE_SECONDS:
-                self.unripe = True
+            elif time.time() - entry.path.stat().st_mtime < RIPE_SECONDS:
+                self.wait = _UNRIPE_WAIT
             else:
                 self._put_aside(entry, "not a JSON object")
         except FileNotFoundError:
@@ -114,6 +124,15 @@ class Queue:
             self._stuck.add(entry.path.name)
             self._log.event("error", "worker", "stuck", name=entry.path.name, reason=str(error))
         return False
+
+
+def _unsettled(batch: list[Entry], settle: float, now: float) -> float:
+    """Seconds until the batch is settled. A clock that was set back settles nothing."""
+    fresh = [id_time(entry.id) for entry in batch if not entry.attempts]
+    if not fresh or now - min(fresh) >= 10 * settle:
+        return 0.0
+    left = max(fresh) + settle - now
+    return left if 0 < left <= settle else 0.0
 
 
 def _is_object(raw: bytes) -> bool:

@@ -25,8 +25,6 @@ from aap.worker.outage import Outage
 from aap.worker.runner import RUN_FILE, Runner, Task
 from aap.worker.stop import Stop
 
-_UNRIPE_WAIT = 0.5
-
 
 class Worker:
     """The one worker of a spool. The caller holds the spool's lock.
@@ -54,11 +52,11 @@ class Worker:
         self._recover()
         family.adopt_orphans()
         while not self._stop.asked:
-            batch = self._queue.claim(self._settings.batch_max)
+            batch = self._queue.claim(self._settings.batch_max, self._settings.settle)
             if batch:
                 self._handle(batch)
-            elif self._queue.unripe:
-                self._stop.wait(_UNRIPE_WAIT)
+            elif self._queue.wait:
+                self._stop.wait(self._queue.wait)
             else:
                 break
         self._prune()

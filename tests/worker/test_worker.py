@@ -291,6 +291,39 @@ def test_a_session_that_cannot_start_is_an_outage(bench: Bench, message: Make) -
     assert bench.output() == []
 
 
+def test_a_burst_becomes_one_run(bench: Bench, message: Make) -> None:
+    bench.agent("true")
+    process = None
+    for number in range(10):
+        bench.spool.deliver(message(str(number), "42"))
+        process = process or bench.start()
+        time.sleep(0.1)
+    process.communicate(timeout=10)
+    assert [line.fields["messages"] for line in bench.log("run-started")] == ["10"]
+
+
+def test_a_stream_that_never_pauses_is_not_waited_for_forever(bench: Bench, message: Make) -> None:
+    bench.agent("true")
+    bench.settings["AAP_SETTLE"] = "100ms"
+    process = None
+    for number in range(30):
+        bench.spool.deliver(message(str(number), "42"))
+        process = process or bench.start()
+        time.sleep(0.06)
+    process.communicate(timeout=10)
+    assert len(bench.log("run-started")) in {2, 3}
+
+
+def test_an_old_message_is_not_held_up_to_settle(bench: Bench, message: Make) -> None:
+    bench.agent("true")
+    bench.settings["AAP_SETTLE"] = "2s"
+    bench.spool.deliver(message("hello"))
+    time.sleep(2)
+    start = time.monotonic()
+    assert bench.work() == 0
+    assert time.monotonic() - start < 1.5
+
+
 # What others put into the inbox
 
 
