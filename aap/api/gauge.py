@@ -16,6 +16,7 @@ from aap.api.problems import InboxFullError, UnavailableError
 from aap.inbox import Spool
 from aap.message import State
 
+_DISK_FRESH = 0.1  # seconds for which a look at the disk is believed
 _FRESH = 1.0  # seconds for which a count is believed even when it says "full"
 _STALE = 10.0  # seconds after which it is taken again in any case
 _SHARE = 50  # counting may take one part in so many of the time
@@ -42,6 +43,8 @@ class Gauge:
         self._size = 0
         self._pending = 0  # staged, but not in the folder yet
         self._pending_size = 0
+        self._room = float("inf")  # bytes that may still be written
+        self._disk_seen_at = 0.0
         self._counted_at = 0.0
         self._cost = 0.0
         self._exact = False  # nothing arrived while it was counted
@@ -74,15 +77,23 @@ class Gauge:
             raise InboxFullError("The inbox is full: the agent is behind.", retry_after=10)
 
     def _check_disk(self, size: int) -> None:
+        now = time.monotonic()
+        if now - self._disk_seen_at > _DISK_FRESH:
+            self._disk_seen_at = now
+            self._look_at_disk()
+        if size > self._room:
+            raise UnavailableError("The disk is full.", retry_after=10, code="disk_full")
+
+    def _look_at_disk(self) -> None:
         try:
             disk = os.statvfs(self._folder)
         except OSError:
-            return  # writing will tell what is wrong
+            self._room = float("inf")  # writing will tell what is wrong
+            return
+        self._room = disk.f_bavail * disk.f_frsize - self._levels.free
         # Some file systems (btrfs) have no fixed number of inodes and report 0.
-        if disk.f_bavail * disk.f_frsize - size < self._levels.free or (
-            disk.f_files and disk.f_favail < self._levels.free_inodes
-        ):
-            raise UnavailableError("The disk is full.", retry_after=10, code="disk_full")
+        if disk.f_files and disk.f_favail < self._levels.free_inodes:
+            self._room = -1
 
     def _is_full(self, size: int) -> bool:
         messages = self._messages + self._pending

@@ -1,13 +1,15 @@
-"""The API's keys, as they are now: a key that was taken away stops counting at once."""
+"""The API's keys, as they are now: a key that was taken away soon stops counting."""
 
 from __future__ import annotations
 
-import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from aap.config.keys import KeyRing
 from aap.errors import ConfigError
+
+_BELIEVED = 0.5  # seconds between two looks at the file
 
 
 class LiveKeys:
@@ -20,6 +22,7 @@ class LiveKeys:
     def __init__(self, file: Path, plain: str = "") -> None:
         self._file = file
         self._plain = plain
+        self._looked = 0.0
         self._seen = self._look()
         self._ring = KeyRing.load(file, plain)
         self._required = len(self._ring) > 0
@@ -33,6 +36,10 @@ class LiveKeys:
         return self._ring.check(candidate)
 
     def _refresh(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < _BELIEVED:
+            return
+        self._looked = now
         seen = self._look()
         if seen == self._seen:
             return
@@ -43,7 +50,7 @@ class LiveKeys:
 
     def _look(self) -> tuple[int, int, int] | None:
         try:
-            facts = os.stat(self._file)  # noqa: PTH116 -- once per request: a Path costs as much again
+            facts = self._file.stat()
         except OSError:
             return None
         return facts.st_ino, facts.st_size, facts.st_mtime_ns
