@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import stat
 import sys
@@ -28,6 +29,10 @@ from aap.systemd.status import Status, look
 OK, NOTE, WARN, FAIL = "ok", "note", "warn", "FAIL"
 
 INSTALL = "aap install --user"
+WHY_NO_NAMESPACES = (  # which of them says so differs between distributions
+    "sysctl -e user.max_user_namespaces kernel.unprivileged_userns_clone "
+    "kernel.apparmor_restrict_unprivileged_userns"
+)
 WAITS_TOO_LONG = 60.0  # seconds in inbox/ after which nobody seems to come
 SLOW_FSYNC = 0.25
 FRESH = 3600.0  # a hidden file of our own naming is a message being written until then
@@ -198,7 +203,9 @@ def config_secret(patient: Patient) -> Found:
     for path in sorted(plain):
         if path.stat().st_mode & 0o077:
             found = True
-            yield Finding(WARN, f"others can read the key in {path}", f"chmod 600 {path}")
+            yield Finding(
+                WARN, f"others can read the key in {path}", f"chmod 600 {shlex.quote(str(path))}"
+            )
     if not found:
         yield Finding(OK, "no key that other users can read")
 
@@ -332,7 +339,8 @@ def _start_again(patient: Patient, unit: Unit) -> str:
     reset = patient.manager.command("reset-failed", f"'{unit.name}'")
     if unit.name.endswith(".service"):
         return reset
-    return f"{reset} && {patient.manager.command('start', repr(unit.name))}"
+    start = patient.manager.command("start", f"'{unit.name}'")
+    return f"{reset} && {start}"
 
 
 # The API's way in
@@ -464,8 +472,8 @@ def agent_found(patient: Patient) -> Found:
     for command in dict.fromkeys(words[0] for words in (agent.fresh, agent.resume) if words):
         found = shutil.which(command, path=path)
         if found is None:
-            fix = f"install {command}, then {INSTALL}: the units take over this shell's PATH"
-            yield Finding(FAIL, f"{command} is not in the units' PATH ({path})", fix)
+            said = f"{command} is not in the units' PATH ({path}), which was that of the shell"
+            yield Finding(FAIL, f"{said} at the last install", INSTALL)
         else:
             yield Finding(OK, f"{agent.name}: {found}")
 
@@ -504,7 +512,7 @@ def sandbox_enforced(patient: Patient) -> Found:
         yield Finding(WARN, said, INSTALL)
     else:
         said = "only a part of the sandbox holds: the agent can read all your files"
-        yield Finding(WARN, f"{said}, for this kernel gives users no namespaces", "man aap-spool")
+        yield Finding(WARN, f"{said}, for this kernel gives users no namespaces", WHY_NO_NAMESPACES)
 
 
 # The spool
@@ -528,10 +536,14 @@ def spool_permissions(patient: Patient) -> Found:
     there = [folder for folder in folders if folder.is_dir()]
     closed = [folder for folder in there if not os.access(folder, os.R_OK | os.W_OK | os.X_OK)]
     if closed:
-        yield Finding(FAIL, f"you may not write {closed[0]}", f"ls -ld {closed[0]}")
+        yield Finding(
+            FAIL, f"you may not write {closed[0]}", f"ls -ld {shlex.quote(str(closed[0]))}"
+        )
     opened = [folder for folder in there if stat.S_IMODE(folder.stat().st_mode) & 0o077]
     if opened:
-        yield Finding(WARN, f"others can look into {opened[0]}", f"chmod -R go= '{root}'")
+        yield Finding(
+            WARN, f"others can look into {opened[0]}", f"chmod -R go= {shlex.quote(str(root))}"
+        )
     if not closed and not opened:
         yield Finding(OK, f"{root} is yours alone")
 
@@ -574,9 +586,11 @@ def spool_space(patient: Patient) -> Found:
     has_inodes = free.f_files > 0  # btrfs and others have no fixed number and say 0
     if room < settings.min_free or (has_inodes and inodes < settings.min_free_inodes):
         limits = f"{output.size(settings.min_free)} and {settings.min_free_inodes}"
-        yield Finding(FAIL, f"{said}; below {limits} messages are refused", f"df -hi {root}")
+        yield Finding(
+            FAIL, f"{said}; below {limits} messages are refused", f"df -hi {shlex.quote(str(root))}"
+        )
     elif room < 4 * settings.min_free:
-        yield Finding(WARN, f"{said}: it gets tight", f"df -h {root}")
+        yield Finding(WARN, f"{said}: it gets tight", f"df -h {shlex.quote(str(root))}")
     else:
         yield Finding(OK, said)
 
@@ -587,7 +601,8 @@ def spool_strays(patient: Patient) -> Found:
     strays = sorted(name for name in os.listdir(inbox) if _is_stray(inbox / name))
     if strays:
         said = f"{len(strays)} files in inbox/ wake nobody because of their names: {strays[0]}"
-        fix = f"rename them: mv '{inbox / strays[0]}' '{inbox}/message.json'"
+        first, renamed = inbox / strays[0], inbox / f"{strays[0].strip('.~')}.json"
+        fix = shlex.join(["mv", "-n", str(first), str(renamed)])
         yield Finding(WARN, said, fix)
     else:
         yield Finding(OK, "inbox/ holds nothing but messages")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -127,9 +128,10 @@ def _path() -> str:
 def _notes(place: Place, path: str) -> Iterator[str]:
     yield f"the agent is looked for in this shell's PATH ({path}); after a change, install again"
     if place.config:
-        yield f"to use the same settings in this shell: export AAP_CONFIG={place.config}"
+        file = shlex.quote(place.config)
+        yield f"to use the same settings in this shell: export AAP_CONFIG={file}"
     if place.loaded.origins["WORKSPACE"].where in {"flag", "environment"}:
-        workspace = place.settings.workspace
+        workspace = shlex.quote(str(place.settings.workspace))
         yield f"to make this workspace the default one: aap config set WORKSPACE {workspace}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -201,7 +202,7 @@ def _read_unit(name: str, block: str) -> Unit:
         result=values.get("Result", ""),
         file_state=values.get("UnitFileState", ""),
         fragment=values.get("FragmentPath", ""),
-        drop_ins=tuple(values.get("DropInPaths", "").split()),
+        drop_ins=tuple(shlex.split(values.get("DropInPaths", ""))),
         need_reload=values.get("NeedDaemonReload") == "yes",
         listen=tuple(listen),
         pid=int(values.get("MainPID") or 0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,10 +98,11 @@ def _check_writable(folder: Path) -> None:
     if os.access(existing, os.W_OK | os.X_OK) and existing.is_dir():
         return
     read_only = os.statvfs(existing).f_flag & os.ST_RDONLY
+    shown = shlex.quote(str(existing))
     why = "its file system is read-only" if read_only else "you may not write there"
     raise PermissionDeniedError(
         f"cannot make {folder}: {why}" if folder != existing else f"cannot write {folder}: {why}",
-        hint=f"findmnt -T {existing}" if read_only else f"ls -ld {existing}",
+        hint=f"findmnt -T {shown}" if read_only else f"ls -ld {shown}",
     )
 
 
@@ -110,13 +112,13 @@ def _check_python(python: str) -> None:
     if not outcome.ok:
         raise AapError(
             f"{python} -I cannot import aap, so the units could not start it: {outcome.complaint}",
-            hint=f"{python} -m pip install aap",
+            hint=f"{shlex.quote(python)} -m pip install aap",
         )
 
 
 def _check_units(manager: Manager, wish: Wish) -> None:
     folder = record.unit_folder(wish.mode)
-    if str(folder) not in manager.property("UnitPath").split():
+    if str(folder) not in shlex.split(manager.property("UnitPath")):
         raise ConfigError(
             f"the service manager does not look for units in {folder}",
             hint="unset XDG_DATA_HOME, or log in again so that the manager knows it too",

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,7 +170,7 @@ def check_name(workspace: Path) -> None:
         raise ConfigError(
             f"the path of the workspace is too long for systemd: the unit's name would have "
             f"{len(name)} characters, at most {NAME_MAX} are possible",
-            hint=f"give it a short name: ln -s '{workspace}' ~/ws && aap config set WORKSPACE ~/ws",
+            hint=f"ln -s {shlex.quote(str(workspace))} ~/ws && aap config set WORKSPACE ~/ws",
         )
 
 

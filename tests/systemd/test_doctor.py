@@ -21,9 +21,10 @@ pytestmark = pytest.mark.systemd
 CONFIG = ".config/aap/aap.conf"
 UNITS = ".local/share/systemd/user"
 OWN_UNITS = ".config/systemd/user"
-WORKSPACE = ".openclaw/workspace"
+WORKSPACE = "my work"  # cures must quote it
 SPOOL = f"{WORKSPACE}/.ai-agent-proxy"
-SETTINGS = "AGENT=echo\nIDLE_EXIT=1s\n"
+PLACE = f"WORKSPACE='~/{WORKSPACE}'\n"
+SETTINGS = f"AGENT=echo\nIDLE_EXIT=1s\n{PLACE}"
 
 
 @pytest.fixture
@@ -83,11 +84,11 @@ def test_status_of_an_idle_installation_is_calm(installed: User) -> None:
 
 def test_status_follows_a_message_to_its_end(installed: User) -> None:
     script = installed.write(
-        f"{WORKSPACE}/agent",
+        "agent",
         '#!/bin/sh\nwhile [ ! -e "$AAP_WORKSPACE/go" ]; do sleep 0.1; done\n',
         0o755,
     )
-    installed.write(CONFIG, f"AGENT_CLI={script}\n", 0o600)
+    installed.write(CONFIG, f"AGENT_CLI={script}\n{PLACE}", 0o600)
     installed.aap("inbox", "add", "--text", "hello")
 
     def workspace() -> dict[str, Any]:
@@ -103,7 +104,7 @@ def test_status_follows_a_message_to_its_end(installed: User) -> None:
 
 
 def test_status_shows_an_outage_and_the_next_retry(installed: User) -> None:
-    installed.write(CONFIG, "AGENT_CLI=no-such-agent\n", 0o600)
+    installed.write(CONFIG, f"AGENT_CLI=no-such-agent\n{PLACE}", 0o600)
     deferred = installed.write(f"{SPOOL}/deferred/1jb3k5m9q2xw7c4e8r0t+1.json", "{}")
     due = time.time() + 3600
     os.utime(installed.machine.path(deferred), (due, due))
@@ -159,7 +160,7 @@ def change_port(user: User) -> None:
 
 
 def change_workspace(user: User) -> None:
-    user.write(CONFIG, SETTINGS + "WORKSPACE=~/other\n", 0o600)
+    user.write(CONFIG, SETTINGS.replace(WORKSPACE, "my other work"), 0o600)
 
 
 def edit_unit(user: User) -> None:
@@ -238,7 +239,7 @@ def test_an_ailment_is_found_and_its_cure_cures(installed: User, name: str) -> N
     assert code == Exit.FINDINGS
     assert found[check]["severity"] in {"warn", "fail"}
     assert installed.aap("doctor", check=False).returncode == Exit.FINDINGS
-    cure = found[check]["fix"].removeprefix("rename them: ")
+    cure = found[check]["fix"]
     installed.run(["sh", "-c", cure])
     code, found = examine(installed, check)
     assert found[check]["severity"] == "ok", cure
@@ -262,7 +263,7 @@ def test_a_message_that_nobody_takes_is_found(installed: User) -> None:
 
 
 def test_a_missing_agent_is_found_before_the_first_message(installed: User) -> None:
-    installed.write(CONFIG, "AGENT_CLI=no-such-agent --flag\n", 0o600)
+    installed.write(CONFIG, f"AGENT_CLI=no-such-agent --flag\n{PLACE}", 0o600)
     code, found = examine(installed, "agent")
     assert code == Exit.FINDINGS
     assert "no-such-agent is not in the units' PATH" in found["agent.found"]["message"]
