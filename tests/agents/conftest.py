@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness.agents import Agent, AgentsError, claude_at, codex_at, install_agents
+from harness.agents import Agent, claude_at, codex_at, programs_or_skip
 from harness.model import Model
-
-REQUIRED = os.environ.get("AAP_REQUIRE_AGENTS") == "1"
 
 
 @pytest.fixture(scope="session")
 def programs() -> Path:
     """The folder with the real codex and the real claude."""
-    try:
-        return install_agents()
-    except AgentsError as error:
-        if REQUIRED:
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(str(error))
+    return programs_or_skip()
 
 
 @pytest.fixture

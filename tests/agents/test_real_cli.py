@@ -5,6 +5,7 @@ A new version of either that behaves otherwise fails here first.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import uuid
@@ -12,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from harness.agents import Agent, Claude, claude_at
+from harness.agents import Agent, Claude, Codex, claude_at, codex_at
 from harness.model import ALWAYS, Model, drop, fail, hang, run, say
 from harness.wait import wait_until
 
@@ -186,12 +187,17 @@ fi
 """
 
 
-def test_hooks_tell_the_agent_in_mid_run(agent: Agent, model: Model, tmp_path: Path) -> None:
-    folder = tmp_path / "hooks"
-    folder.mkdir()
-    hook = folder / "hook"
-    hook.write_text(HOOK.format(folder=folder))
+@pytest.fixture
+def hook(tmp_path: Path) -> Path:
+    """A hook that keeps what it is told in its folder."""
+    hook = tmp_path / "hooks/hook"
+    hook.parent.mkdir()
+    hook.write_text(HOOK.format(folder=hook.parent))
     hook.chmod(0o755)
+    return hook
+
+
+def test_hooks_tell_the_agent_in_mid_run(agent: Agent, model: Model, hook: Path) -> None:
     model.add(run("echo working"), say("Finished."), say("Finished now."))
     done = agent.run(agent.fresh(*agent.with_hooks(hook)), "hello")
     answer = agent.read(done.stdout)
@@ -199,7 +205,85 @@ def test_hooks_tell_the_agent_in_mid_run(agent: Agent, model: Model, tmp_path: P
     assert (done.returncode, answer.ok, answer.text) == (0, True, "Finished now.")
     assert "NOTICE: a later message" in after_tool.newest
     assert "NOTICE: one more message" in after_stop.newest
-    assert all(
-        f'"session_id":"{answer.session}"' in path.read_text() for path in folder.glob("*.json")
-    )
-    assert len(list(folder.glob("*.json"))) == 3
+    told = [path.read_text() for path in hook.parent.glob("*.json")]
+    assert len(told) == 3
+    assert all(f'"session_id":"{answer.session}"' in text for text in told)
+
+
+def test_hooks_work_in_a_resumed_session(agent: Agent, model: Model, hook: Path) -> None:
+    session = agent.read(agent.run(agent.fresh(), "begin").stdout).session
+    model.add(say("Finished."), say("Finished now."))
+    done = agent.run(agent.resume(session, *agent.with_hooks(hook)), "again")
+    assert agent.read(done.stdout).text == "Finished now."
+    assert "NOTICE: one more message" in model.requests[-1].newest
+
+
+@pytest.mark.parametrize("agent", [codex_at], ids=["codex"], indirect=True)
+@pytest.mark.parametrize(
+    ("trusted", "runs"), [("", set()), ("hash", {"ours"}), ("all", {"ours", "theirs"})]
+)
+def test_codex_runs_the_hooks_that_are_trusted(
+    agent: Codex, model: Model, tmp_path: Path, trusted: str, runs: set[str]
+) -> None:
+    for name in ("ours", "theirs"):
+        (tmp_path / name).write_text(f"#!/bin/sh\ncat > '{tmp_path}/{name}.ran'\n")
+        (tmp_path / name).chmod(0o755)
+    theirs = {"hooks": [{"type": "command", "command": str(tmp_path / "theirs")}]}
+    settings = json.dumps({"hooks": {"Stop": [theirs]}})
+    Path(agent.env["CODEX_HOME"], "hooks.json").write_text(settings)
+    words = agent.fresh(*agent.with_hooks(tmp_path / "ours", trusted=trusted))
+    assert agent.run(words, "hello").returncode == 0
+    assert {path.stem for path in tmp_path.glob("*.ran")} == runs
+
+
+@pytest.mark.parametrize("agent", [codex_at], ids=["codex"], indirect=True)
+@pytest.mark.parametrize(
+    ("flags", "is_found"), [((), False), (("-c", "allow_login_shell=false"), True)]
+)
+def test_codex_forgets_the_path_unless_its_shell_is_no_login_shell(
+    agent: Agent, model: Model, tmp_path: Path, flags: tuple[str, ...], is_found: bool
+) -> None:
+    (tmp_path / "our-command").write_text("#!/bin/sh\necho it is found\n")
+    (tmp_path / "our-command").chmod(0o755)
+    path = f"{tmp_path}:{agent.env['PATH']}"
+    model.add(run("our-command"))
+    replace(agent, env={**agent.env, "PATH": path}).run(agent.fresh(*flags), "hello")
+    assert ("it is found" in model.requests[-1].newest) == is_found
+
+
+def test_two_runs_of_a_session_at_a_time_are_refused_by_codex_alone(
+    agent: Agent, model: Model
+) -> None:
+    session = agent.read(agent.run(agent.fresh(), "begin").stdout).session
+    model.add(hang())
+    with agent.start(agent.resume(session), "the first") as first:
+        wait_until(lambda: len(model.requests) == 2, 20, "the first run's request")
+        second = agent.run(agent.resume(session), "the second")
+        first.kill()
+        first.communicate()
+    if isinstance(agent, Claude):
+        assert agent.read(second.stdout).ok
+    else:
+        assert (second.returncode, second.stdout) == (1, "")
+        assert "already has an active writer" in second.stderr
+
+
+def test_without_a_network_codex_waits_and_claude_fails(
+    agent: Agent, model: Model, tmp_path: Path
+) -> None:
+    port = int(model.url.rpartition(":")[2])
+    model.close()
+    if isinstance(agent, Claude):
+        done = agent.run(agent.fresh(), "hello")
+        answer = agent.read(done.stdout)
+        assert (done.returncode, answer.ok) == (1, False)
+        assert answer.text.startswith("API Error: Connection refused")
+        return
+    with agent.start(agent.fresh(), "hello") as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        seen = next(line for line in lines if "waiting for network" in line)
+        assert json.loads(seen)["type"] == "error", "an error that does not end the run"
+        with Model(say("Back."), port=port):
+            answer = agent.read(process.communicate(timeout=30)[0])
+    assert (process.returncode, answer.ok, answer.text) == (0, True, "Back.")

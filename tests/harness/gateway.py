@@ -21,7 +21,6 @@ As programs, for a booted machine: `python gateway.py serve PORT FOLDER TOKEN` a
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import json
 import os
@@ -216,7 +215,10 @@ def write_command(
 
 
 def _openclaw(folder: str, words: Sequence[str]) -> int:
-    args = vars(_parser().parse_args(words))
+    args = _read_options(words)
+    if args is None:
+        print("error: unknown command or option", file=sys.stderr)
+        return 1
     call = Chat(Path(folder)).send("command", args)
     if call.outcome == "lost":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -230,16 +232,25 @@ def _openclaw(folder: str, words: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="openclaw")
-    send = parser.add_subparsers(required=True).add_parser("message").add_subparsers(required=True)
-    options = send.add_parser("send")
-    for name in ("--channel", "--target", "--message", "--reply-to", "--thread-id", "--media"):
-        options.add_argument(name)
-    options.add_argument("--account")
-    for name in ("--json", "--silent", "--dry-run"):
-        options.add_argument(name, action="store_true")
-    return parser
+VALUES = ("channel", "target", "message", "account", "reply-to", "thread-id", "media")
+FLAGS = ("json", "silent", "dry-run")
+
+
+def _read_options(words: Sequence[str]) -> Json | None:
+    # Not by argparse, which takes no value that begins with a dash, where OpenClaw does.
+    if list(words[:2]) != ["message", "send"]:
+        return None
+    args: Json = {}
+    rest = iter(words[2:])
+    for word in rest:
+        name = word.removeprefix("--")
+        if name in VALUES:
+            args[name] = next(rest, "")
+        elif name in FLAGS:
+            args[name] = True
+        else:
+            return None
+    return args
 
 
 def main(do: str, *words: str) -> int:

@@ -191,6 +191,10 @@ class Model:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening, before the end of the block too; the second time does nothing."""
         self.ended.set()
         self.server.shutdown()
         self.thread.join()
