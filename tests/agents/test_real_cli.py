@@ -68,6 +68,47 @@ def test_claude_takes_the_id_of_a_session_from_outside(agent: Agent) -> None:
     assert "already in use" in again.stderr
 
 
+@pytest.mark.parametrize("agent", [claude_at], ids=["claude"], indirect=True)
+def test_claude_ends_well_when_it_was_denied_its_shell(agent: Claude, model: Model) -> None:
+    model.add(run("touch made"))
+    done = agent.run(["-p", "--output-format", "json"], "hello")
+    assert (done.returncode, agent.read(done.stdout).ok) == (0, True)
+    assert [denial["tool_name"] for denial in json.loads(done.stdout)["permission_denials"]] == [
+        "Bash"
+    ]
+    assert not (agent.cwd / "made").exists()
+
+
+@pytest.mark.parametrize("agent", [claude_at], ids=["claude"], indirect=True)
+def test_claude_tells_its_session_and_result_in_a_stream_too(agent: Claude, model: Model) -> None:
+    model.add(run("echo hello"), say("Bye."))
+    words = ["-p", "--dangerously-skip-permissions", "--output-format", "stream-json", "--verbose"]
+    lines = agent.run(words, "hello").stdout.splitlines()
+    first, last = json.loads(lines[0]), agent.read(lines[-1])
+    assert (first["type"], first["subtype"]) == ("system", "init")
+    assert (last.ok, last.text) == (True, "Bye.")
+    assert first["session_id"] == last.session == model.requests[0].session
+
+
+@pytest.mark.parametrize(
+    ("agent", "key", "reason"),
+    [
+        (codex_at, "STUB_KEY", "Missing environment variable: `STUB_KEY`."),
+        (claude_at, "ANTHROPIC_API_KEY", "Not logged in · Please run /login"),
+    ],
+    ids=["codex", "claude"],
+    indirect=["agent"],
+)
+def test_without_a_login_no_request_is_made(
+    agent: Agent, model: Model, key: str, reason: str
+) -> None:
+    env = {name: value for name, value in agent.env.items() if name != key}
+    done = replace(agent, env=env).run(agent.fresh(), "hello")
+    answer = agent.read(done.stdout)
+    assert (done.returncode, answer.ok, answer.text) == (1, False, reason)
+    assert model.requests == []
+
+
 def test_an_unknown_session_is_an_error_that_never_reaches_the_model(
     agent: Agent, model: Model
 ) -> None:

@@ -15,8 +15,8 @@ each call, `outcomes` a word for each call to come ("ok" when none is left):
     down      not delivered: 500, or the gateway cannot be reached
     hang      not delivered, no answer for a minute
 
-As programs, for a booted machine: `python gateway.py serve PORT FOLDER TOKEN` and
-`python gateway.py openclaw FOLDER message send …`. stdlib only.
+As programs: `python gateway.py serve PORT FOLDER TOKEN`, which `inside()` starts on a
+booted machine, and `python gateway.py openclaw FOLDER message send …`. stdlib only.
 """
 
 from __future__ import annotations
@@ -28,12 +28,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .machine import Machine
 
 Json = dict[str, Any]
 DELIVERED = {"ok", "partial", "lost"}
@@ -69,7 +72,8 @@ class Chat:
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in ("calls", "outcomes"):
-            (self.folder / name).touch(mode=0o666)
+            with (self.folder / name).open("a") as file, suppress(PermissionError):
+                os.fchmod(file.fileno(), 0o666)  # agents of all users send
 
     def next(self, *outcomes: str) -> None:
         """Say how the next calls end."""
@@ -212,6 +216,24 @@ def write_command(
     command.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     command.chmod(0o755)
     return command
+
+
+@contextmanager
+def inside(
+    machine: Machine, folder: str = "/tmp/chat", *, port: int = 18789, token: str = "gateway-token"
+) -> Iterator[Chat]:
+    """Run a gateway on `machine` until the block ends; its chat is seen from outside."""
+    chat = Chat(machine.path(folder))
+    program = machine.checkout / "tests/harness/gateway.py"
+    words = [str(machine.python), str(program), "serve", str(port), folder, token]
+    with machine.start(words, stdin=-1, stdout=-1) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline(), "the gateway did not start"
+            yield chat
+        finally:
+            process.stdin.close()
 
 
 def _openclaw(folder: str, words: Sequence[str]) -> int:
