@@ -18,6 +18,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,6 +54,20 @@ def _flock(fd: int, deadline: float) -> None:
             if time.monotonic() >= deadline:
                 raise TryAgainError("another worker is at work on this workspace") from None
             time.sleep(0.05)
+
+
+def _age(found: tuple[State, str]) -> tuple[bool, str]:
+    name = found[1]
+    return parse_name(name) is None, name
+
+
+def _oldest(found: list[tuple[State, str]], limit: int) -> list[tuple[State, str]]:
+    """Pick the first `limit` by age, in no order."""
+    # By the bare name first: to parse a name takes twenty times as long as to compare it.
+    first = heapq.nsmallest(limit, found, key=itemgetter(1))
+    if all(parse_name(name) for _, name in first):
+        return first
+    return heapq.nsmallest(limit, found, key=_age)
 
 
 class Spool:
@@ -172,34 +187,41 @@ class Spool:
         """The newest id that is still to be handled, so that a clock set back breaks no order."""
         ahead = time.time() + _CLOCK_TRUST
         waiting = (State.INBOX, State.ACTIVE, State.DEFERRED, State.HOLD)
-        names = (parse_name(name) for state in waiting for name in self._names(state))
-        return max((n.id for n in names if n and id_time(n.id) < ahead), default="")
+        names = [name for state in waiting for name in self._names(state)]
+        for name in sorted(names, reverse=True):  # sorting is quicker than parsing them all
+            known = parse_name(name)
+            if known and id_time(known.id) < ahead:
+                return known.id
+        return ""
 
     # Looking
 
     def _names(self, state: State) -> list[str]:
         """File names in the folder of `state` that count, in no order; none if it is missing."""
         try:
-            return [name for name in os.listdir(self.folder(state)) if is_visible(name)]
+            names = os.listdir(self.folder(state))
         except FileNotFoundError:
             return []
+        # There may be a million, nearly all of our own naming, which is seen at a glance.
+        return [
+            name for name in names if (name[-5:] == ".json" and name[0] != ".") or is_visible(name)
+        ]
 
     def entries(self, *states: State, limit: int | None = None) -> list[Entry]:
         """List what is in `states` (all, if none is given), oldest first; opens nothing.
 
         Foreign files come last: their names tell no time.
         """
-        return self._sorted(
-            [(state, name) for state in states or ALL_STATES for name in self._names(state)], limit
-        )
+        return self.page(*states, limit=limit)[0]
 
-    def _sorted(self, found: list[tuple[State, str]], limit: int | None) -> list[Entry]:
-        def age(item: tuple[State, str]) -> tuple[bool, str]:
-            name = item[1]
-            return parse_name(name) is None, name
+    def page(self, *states: State, limit: int | None = None) -> tuple[list[Entry], int]:
+        """Return the first `limit` of `entries(*states)`, and how many there are in all."""
+        found = [(state, name) for state in states or ALL_STATES for name in self._names(state)]
+        return self._sorted(found if limit is None else _oldest(found, limit)), len(found)
 
-        chosen = sorted(found, key=age) if limit is None else heapq.nsmallest(limit, found, age)
-        return [read_entry(state, self.folder(state) / name) for state, name in chosen]
+    def _sorted(self, found: list[tuple[State, str]]) -> list[Entry]:
+        found.sort(key=_age)
+        return [read_entry(state, self.folder(state) / name) for state, name in found]
 
     def count(self, state: State) -> int:
         """Count what is in the folder of `state`."""
@@ -224,8 +246,7 @@ class Spool:
                 for state in ALL_STATES
                 for name in self._names(state)
                 if name[end] == print_ and parse_name(name)
-            ],
-            None,
+            ]
         )
 
     def find(self, prefix: str, *states: State) -> Entry:
@@ -237,7 +258,7 @@ class Spool:
             raise UsageError("an id cannot be empty")
         looked = states or ALL_STATES
         names = [(s, n) for s in looked for n in self._names(s) if n.startswith(prefix)]
-        found = self._sorted(names, None)
+        found = self._sorted(names)
         exact = [entry for entry in found if entry.id == prefix]
         if len({entry.id for entry in exact or found}) > 1:
             ids = ", ".join(entry.id for entry in found[:5])
