@@ -75,6 +75,7 @@ class Agent(NamedTuple):
     prompt_on_stdin: bool
     reader: Callable[[], Reader]
     chooses_id: bool = False  # the id is ours to choose; else the agent prints it
+    hooks: Callable[[str], tuple[str, ...]] | None = None  # words that have a command run
     environment: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()  # what was changed in the configured commands, and why
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from aap.agents import readers
 from aap.agents.agent import Agent, Reader
+from aap.agents.hooks import claude_hooks, codex_hooks
 from aap.errors import ConfigError
 
 
@@ -33,6 +34,7 @@ class Preset(NamedTuple):
     reader: Callable[[], Reader]
     own: dict[str, int]
     chooses_id: bool = False
+    hooks: Callable[[str], tuple[str, ...]] | None = None
     prompt: str = "-"  # "" where standard input is read without being told
     environment: tuple[tuple[str, str], ...] = ()
 
@@ -43,8 +45,10 @@ PRESETS: dict[str, Preset] = {
         fresh=("exec",),
         resume=("exec", "resume", "{id}"),
         flags=("--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"),
-        output=("--json",),
+        # Its login shell would set PATH anew, and not find `aap` where the unit has it.
+        output=("--json", "-c", "allow_login_shell=false"),
         reader=readers.CodexReader,
+        hooks=codex_hooks,
         own={"--last": 0, "--all": 0, "--json": 0, "-": 0},
     ),
     "claude": Preset(
@@ -56,6 +60,7 @@ PRESETS: dict[str, Preset] = {
         reader=readers.ClaudeReader,
         own={"-p": 0, "--print": 0, "-c": 0, "--continue": 0, "-r": 1, "--resume": 1,
              "--session-id": 1, "--output-format": 1, "--verbose": 0},
+        hooks=claude_hooks,
         chooses_id=True,
         prompt="",
     ),
@@ -177,9 +182,15 @@ def _make(name: str, init: tuple[str, ...], work: tuple[str, ...]) -> Agent:
         prompt_on_stdin=True,
         reader=preset.reader,
         chooses_id=preset.chooses_id,
+        hooks=None if _has_hooks(resume) else preset.hooks,
         environment=preset.environment,
         notes=_notes(preset, init, fresh) + _notes(preset, work, resume),
     )
+
+
+def _has_hooks(command: tuple[str, ...]) -> bool:
+    """A person's own settings or hooks in the command are not covered by ours."""
+    return any(word.startswith(("--settings", "hooks.")) for word in command)
 
 
 def _command(

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from aap.agents.agent import Ended, Outcome, Report, Usage, Verdict
-from aap.agents.trouble import judge_error, judge_process
+from aap.agents.trouble import find_outage, judge_error, judge_process
 
 _LOGGED_CHARS = 2000  # of one event; the agent's own session file has the rest
 
@@ -84,6 +84,8 @@ class JsonReader:
         return Report(self._judge(ended), self.session, self.usage)
 
     def _judge(self, ended: Ended) -> Outcome:
+        if ended.timed_out and find_outage(self.error):
+            return judge_error(self.error)  # codex waits for the network, and does not give up
         if ended.error or ended.timed_out:
             return judge_process(ended)
         if self.done and not self.error and ended.code == 0:
@@ -151,7 +153,7 @@ class ClaudeReader(JsonReader):
     """claude -p --output-format stream-json --verbose: the last event is `result`.
 
     An API failure has `subtype: "success"` and `is_error: true`; an interrupted run
-    exits 0 and has `is_error: true`. Usage is per run.
+    exits 0 and has `is_error: true`. Usage is per run, the cost of the whole session.
     """
 
     lost = r"no conversation found"

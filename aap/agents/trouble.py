@@ -19,11 +19,12 @@ _OUTAGES = (
     ("rate limit or quota", r"\b429\b|rate.?limit|too many requests|usage limit|quota|"
                             r"insufficient.{0,10}(?:funds|credit|balance)|credit balance|billing"),
     ("service out of order", r"\b5\d\d\b|overloaded|internal server error|bad gateway|"
-                             r"service unavailable|at capacity"),
+                             r"service unavailable|at capacity|high demand"),
     ("no network", r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|"
                    r"connection (?:refused|reset|error|closed)|could not resolve|dns error|"
                    r"error sending request|network (?:error|is unreachable)|"
-                   r"stream (?:disconnected|error)|fetch failed|timed? ?out"),
+                   r"stream (?:disconnected|error)|fetch failed|timed? ?out|"
+                   r"waiting for network"),
 )  # fmt: skip
 
 

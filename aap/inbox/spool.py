@@ -29,6 +29,7 @@ from aap.message import ID_CHARS, PRINT_CHARS, IdClock, Name, State, id_time, pa
 
 NOTES = "notes"
 LOGS = "logs"
+CONTEXT = "context"
 LOCK = "LOCK"
 
 ALL_STATES = tuple(State)
@@ -92,7 +93,7 @@ class Spool:
 
     def create(self) -> None:
         """Make the folders that are missing."""
-        for name in (*(state.value for state in State), NOTES, LOGS):
+        for name in (*(state.value for state in State), NOTES, LOGS, CONTEXT):
             files.make_folder(self.root / name)
 
     @contextmanager

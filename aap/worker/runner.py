@@ -27,11 +27,11 @@ from aap.config import Settings
 from aap.inbox import Spool
 from aap.log import DailyLog
 from aap.message import Conversation
+from aap.worker.hook import RUN_FILE
 from aap.worker.run import Limits, Run
 from aap.worker.sessions import Session, Slot, new_id
 from aap.worker.stop import Stop
 
-RUN_FILE = "RUN"  # what runs now, for `aap status` and the hooks; gone when nothing does
 USAGE_FILE = "context/usage.jsonl"  # one line a run, for `aap context stats`
 
 # What systemd tells the worker about itself is not for the agent.
@@ -115,10 +115,9 @@ class Runner:
             report = self._run(agent.fresh, ident, init_prompt(self._workspace), {})
             if report is None or report.outcome.verdict is not Verdict.OK:
                 return None, _as_outage(report)
+            session = session._replace(id=report.session or ident)
             self._count(session, report)
-            session = session._replace(id=report.session or ident).after(
-                well=True, usage=report.usage
-            )
+            session = session.after(well=True, usage=report.usage)
         slot.write(session)
         return session, None
 
@@ -141,7 +140,7 @@ class Runner:
         self, command: tuple[str, ...], session: str, prompt: str, facts: dict[str, Any]
     ) -> Report | None:
         text = prompt.encode("utf-8", "replace").replace(b"\0", b"")
-        argv = [os.fsencode(word.replace("{id}", session)) for word in command]
+        argv = [os.fsencode(word.replace("{id}", session)) for word in self._with_hooks(command)]
         argv += [] if self._agent.prompt_on_stdin else [text]
         start = time.monotonic()
         self._log.event(
@@ -153,6 +152,18 @@ class Runner:
         ended = self._wait(argv, text if self._agent.prompt_on_stdin else b"", reader, facts)
         report = reader.end(ended)
         return self._tell_end(report, ended, time.monotonic() - start)
+
+    def _with_hooks(self, command: tuple[str, ...]) -> tuple[str, ...]:
+        """Add what has the agent told of later messages in mid-run, where it can be told."""
+        if self._agent.hooks is None:
+            return command
+        import shlex
+
+        hook = [sys.executable, "-I", "-m", "aap.worker.hook", str(self._workspace)]
+        words = self._agent.hooks(shlex.join(hook))
+        # Before a closing "-", which stands for standard input.
+        end = 1 if command[-1] == "-" else 0
+        return (*command[: len(command) - end], *words, *command[len(command) - end :])
 
     def _tell_end(self, report: Report, ended: Ended, seconds: float) -> Report | None:
         outcome, usage = report.outcome, report.usage or Usage(0, 0, 0)

@@ -24,7 +24,8 @@ class Session(NamedTuple):
     """One session: the commands it belongs to, its id ("" if they need none), its history.
 
     `started` is in epoch seconds. `counted` is the usage reported so far by a CLI that
-    counts from the session's start: input, cached, output tokens.
+    counts from the session's start: input, cached, output tokens; `spent` is its cost
+    so far, which every CLI that tells it counts so.
     """
 
     key: str
@@ -33,6 +34,7 @@ class Session(NamedTuple):
     runs: int = 0
     failures: int = 0
     counted: tuple[int, int, int] = (0, 0, 0)
+    spent: float = 0.0
 
     def is_over(self, key: str, max_age: float, max_runs: int, now: float) -> bool:
         """Tell whether the next run needs a new session."""
@@ -40,22 +42,21 @@ class Session(NamedTuple):
         return self.key != key or spent or now - self.started > max_age
 
     def share(self, usage: Usage) -> Usage:
-        """What the last run used, of a usage that may count from the session's start."""
-        if not usage.cumulative:
-            return usage
-        before = self.counted
+        """What the last run used, of counts that may be the whole session's."""
+        before = self.counted if usage.cumulative else (0, 0, 0)
         return Usage(
             max(0, usage.input - before[0]),
             max(0, usage.cached - before[1]),
             max(0, usage.output - before[2]),
-            usage.cost,
+            None if usage.cost is None else round(max(0.0, usage.cost - self.spent), 6),
         )
 
     def after(self, *, well: bool, usage: Usage | None) -> Session:
         """Count one more run."""
         counted = usage[:3] if usage and usage.cumulative else self.counted
+        spent = self.spent if usage is None or usage.cost is None else usage.cost
         failures = 0 if well else self.failures + 1
-        return self._replace(runs=self.runs + 1, failures=failures, counted=counted)
+        return self._replace(runs=self.runs + 1, failures=failures, counted=counted, spent=spent)
 
 
 class Slot:

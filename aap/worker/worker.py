@@ -21,8 +21,9 @@ from aap.log import DailyLog
 from aap.message import State, id_time
 from aap.worker import family
 from aap.worker.batch import Queue
+from aap.worker.hook import RUN_FILE
 from aap.worker.outage import Outage
-from aap.worker.runner import RUN_FILE, Runner, Task
+from aap.worker.runner import Runner, Task
 from aap.worker.stop import Stop
 
 
@@ -81,6 +82,9 @@ class Worker:
         outcome = self._try(batch)
         # All of active/ is this run's: a hook may have claimed later messages for it.
         left = self._spool.entries(State.ACTIVE)
+        for entry in left:
+            if entry.id not in {each.id for each in batch}:
+                self._log.event("info", "worker", "told", id=entry.id)
         if outcome is None:
             self._give_back(left, "stopped")
         elif outcome.verdict is Verdict.OUTAGE:

@@ -9,14 +9,16 @@ from aap.errors import ConfigError
 SEED_INIT = "/usr/bin/codex exec --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox"
 SEED_WORK = "/usr/bin/codex resume --last --dangerously-bypass-approvals-and-sandbox"
 
+CODEX_OUTPUT = ("--json", "-c", "allow_login_shell=false", "-")
+
 
 def test_the_seeds_sample_runs_without_a_terminal_owns_its_session_and_says_so() -> None:
     agent = find_agent("", SEED_INIT, SEED_WORK)
     assert agent.name == "codex"
-    assert agent.fresh == (*SEED_INIT.split(), "--json", "-")
+    assert agent.fresh == (*SEED_INIT.split(), *CODEX_OUTPUT)
     assert agent.resume == (
         "/usr/bin/codex", "exec", "resume", "{id}",
-        "--dangerously-bypass-approvals-and-sandbox", "--skip-git-repo-check", "--json", "-",
+        "--dangerously-bypass-approvals-and-sandbox", "--skip-git-repo-check", *CODEX_OUTPUT,
     )  # fmt: skip
     assert any("codex resume needs a terminal" in note for note in agent.notes)
 
