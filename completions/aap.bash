@@ -10,7 +10,7 @@ _aap() {
     fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case "$path:${COMP_WORDS[i]}" in
-            *:--config | *:--conversation | *:--id | *:--limit | *:--only | *:--since | *:--state | *:--text | *:--workspace | *:-w) ((i++)) ;;
+            *:--attachment | *:--cites | *:--config | *:--conversation | *:--dir | *:--id | *:--limit | *:--only | *:--output | *:--since | *:--state | *:--text | *:--workspace | *:-w) ((i++)) ;;
             ":send") path="send" ;;
             ":logs") path="logs" ;;
             ":install") path="install" ;;
@@ -19,6 +19,8 @@ _aap() {
             ":doctor") path="doctor" ;;
             ":inbox") path="inbox" ;;
             ":config") path="config" ;;
+            ":context") path="context" ;;
+            ":skills") path="skills" ;;
             "inbox:ls") path="inbox ls" ;;
             "inbox:show") path="inbox show" ;;
             "inbox:new") path="inbox new" ;;
@@ -33,13 +35,21 @@ _aap() {
             "config:path") path="config path" ;;
             "config:validate") path="config validate" ;;
             "config:import") path="config import" ;;
+            "context:append") path="context append" ;;
+            "context:show") path="context show" ;;
+            "context:check") path="context check" ;;
+            "context:rewrite") path="context rewrite" ;;
+            "context:stats") path="context stats" ;;
+            "skills:ls") path="skills ls" ;;
+            "skills:show") path="skills show" ;;
+            "skills:install") path="skills install" ;;
         esac
     done
     COMPREPLY=()
     case "$path:$prev" in
         *:--workspace | *:-w) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; return ;;
-        *:--config) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames; return ;;
-        *:--since | *:--limit | *:--conversation | *:--text) :; return ;;
+        *:--config | *:--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames; return ;;
+        *:--since | *:--limit | *:--attachment | *:--conversation | *:--text | *:--cites | *:--dir) :; return ;;
         *:--id) COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")); return ;;
         *:--only) COMPREPLY=($(compgen -W "user.runtime user.bus user.linger config.parse config.secret config.keys units.present units.enabled units.drift units.python units.failed units.limit socket.listening socket.port socket.exposed socket.answers worker.path worker.workspace worker.oldest agent.found agent.outage sandbox.enforced spool.permissions spool.fsync spool.space spool.strays spool.failed" -- "$cur")); return ;;
         *:--state) COMPREPLY=($(compgen -W "inbox active deferred hold done failed" -- "$cur")); return ;;
@@ -55,7 +65,7 @@ _aap() {
             "doctor") COMPREPLY=($(compgen -W "--only --json --workspace -w --config -h --help" -- "$cur")) ;;
             "inbox") COMPREPLY=($(compgen -W "-h --help" -- "$cur")) ;;
             "inbox ls") COMPREPLY=($(compgen -W "--state --limit --all --json --workspace -w --config -h --help" -- "$cur")) ;;
-            "inbox show") COMPREPLY=($(compgen -W "--raw --json --workspace -w --config -h --help" -- "$cur")) ;;
+            "inbox show") COMPREPLY=($(compgen -W "--raw --attachment --output --force --json --workspace -w --config -h --help" -- "$cur")) ;;
             "inbox new") COMPREPLY=($(compgen -W "--conversation --json --workspace -w --config -h --help" -- "$cur")) ;;
             "inbox done") COMPREPLY=($(compgen -W "--workspace -w --config -h --help" -- "$cur")) ;;
             "inbox add") COMPREPLY=($(compgen -W "--text --workspace -w --config -h --help" -- "$cur")) ;;
@@ -69,11 +79,21 @@ _aap() {
             "config path") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
             "config validate") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
             "config import") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
+            "context") COMPREPLY=($(compgen -W "-h --help" -- "$cur")) ;;
+            "context append") COMPREPLY=($(compgen -W "--cites --workspace -w --config -h --help" -- "$cur")) ;;
+            "context show") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
+            "context check") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
+            "context rewrite") COMPREPLY=($(compgen -W "--workspace -w --config -h --help" -- "$cur")) ;;
+            "context stats") COMPREPLY=($(compgen -W "--limit --json --workspace -w --config -h --help" -- "$cur")) ;;
+            "skills") COMPREPLY=($(compgen -W "-h --help" -- "$cur")) ;;
+            "skills ls") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
+            "skills show") COMPREPLY=($(compgen -W "--json -h --help" -- "$cur")) ;;
+            "skills install") COMPREPLY=($(compgen -W "--dir --force --json --workspace -w --config -h --help" -- "$cur")) ;;
         esac
         return
     fi
     case "$path" in
-        "") COMPREPLY=($(compgen -W "send logs install uninstall status doctor inbox config" -- "$cur")) ;;
+        "") COMPREPLY=($(compgen -W "send logs install uninstall status doctor inbox config context skills" -- "$cur")) ;;
         "send") : ;;
         "inbox") COMPREPLY=($(compgen -W "ls show new done add retry rm" -- "$cur")) ;;
         "inbox show") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
@@ -82,10 +102,16 @@ _aap() {
         "inbox retry") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
         "inbox rm") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
         "config") COMPREPLY=($(compgen -W "list get set unset path validate import" -- "$cur")) ;;
-        "config get") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
-        "config set") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
-        "config unset") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
+        "config get") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
+        "config set") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
+        "config unset") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
         "config import") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames ;;
+        "context") COMPREPLY=($(compgen -W "append show check rewrite stats" -- "$cur")) ;;
+        "context append") : ;;
+        "context show") : ;;
+        "context rewrite") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames ;;
+        "skills") COMPREPLY=($(compgen -W "ls show install" -- "$cur")) ;;
+        "skills show") COMPREPLY=($(compgen -W "ai-agent-proxy context-cache openclaw-message" -- "$cur")) ;;
     esac
 }
 complete -F _aap aap

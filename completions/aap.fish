@@ -8,7 +8,7 @@ function __aap_at
     for word in (commandline -opc)[2..]
         if test $skip = 1
             set skip 0
-        else if contains -- $word --config --conversation --id --limit --only --since --state --text --workspace -w
+        else if contains -- $word --attachment --cites --config --conversation --dir --id --limit --only --output --since --state --text --workspace -w
             set skip 1
         else if not string match -q -- '-*' $word
             set -a path $word
@@ -31,6 +31,8 @@ complete -c aap -n '__aap_at' -a status -d 'Show on one screen whether messages 
 complete -c aap -n '__aap_at' -a doctor -d 'Check everything that a message needs; name the command that mends it'
 complete -c aap -n '__aap_at' -a inbox -d 'The queue: list, show and settle messages'
 complete -c aap -n '__aap_at' -a config -d 'Settings, each with where it comes from'
+complete -c aap -n '__aap_at' -a context -d 'What the agent keeps between runs, in numbered blocks'
+complete -c aap -n '__aap_at' -a skills -d 'What agents should know of aap, put where they look'
 complete -c aap -n '__aap_at' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
 complete -c aap -n '__aap_at' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at' -l version -d 'Print the version'
@@ -98,6 +100,9 @@ complete -c aap -n '__aap_at inbox ls +' -l config -r -F -d 'Read FILE, not your
 complete -c aap -n '__aap_at inbox ls +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at inbox show +' -l raw -d 'The request, byte for byte'
+complete -c aap -n '__aap_at inbox show +' -l attachment -x -d 'Write the N-th attachment'
+complete -c aap -n '__aap_at inbox show +' -l output -r -F -d 'Where to; - for stdout'
+complete -c aap -n '__aap_at inbox show +' -l force -d 'Write over FILE'
 complete -c aap -n '__aap_at inbox show +' -l json -d 'Print JSON for programs'
 complete -c aap -n '__aap_at inbox show +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
 complete -c aap -n '__aap_at inbox show +' -l config -r -F -d 'Read FILE, not your own aap.conf'
@@ -150,17 +155,17 @@ complete -c aap -n '__aap_at config get +' -l json -d 'Print JSON for programs'
 complete -c aap -n '__aap_at config get +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
 complete -c aap -n '__aap_at config get +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config get +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at config get +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
+complete -c aap -n '__aap_at config get +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
 
 complete -c aap -n '__aap_at config set +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
 complete -c aap -n '__aap_at config set +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config set +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at config set +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
+complete -c aap -n '__aap_at config set +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
 
 complete -c aap -n '__aap_at config unset +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
 complete -c aap -n '__aap_at config unset +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config unset +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at config unset +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
+complete -c aap -n '__aap_at config unset +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
 
 complete -c aap -n '__aap_at config path +' -l json -d 'Print JSON for programs'
 complete -c aap -n '__aap_at config path +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
@@ -177,3 +182,59 @@ complete -c aap -n '__aap_at config import +' -l workspace -s w -x -a '(__fish_c
 complete -c aap -n '__aap_at config import +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config import +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at config import +' -r -F
+
+complete -c aap -n '__aap_at context' -a append -d 'Append a block with the next id, and print that id'
+complete -c aap -n '__aap_at context' -a show -d 'Print the context cache, or some of its blocks'
+complete -c aap -n '__aap_at context' -a check -d 'Find lost, doubled and misplaced blocks, and citations that lead nowhere'
+complete -c aap -n '__aap_at context' -a rewrite -d 'Replace the context cache by a file; print where the old one is kept'
+complete -c aap -n '__aap_at context' -a stats -d 'Draw how much of each run\'s input came from the provider\'s cache'
+complete -c aap -n '__aap_at context' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at context append +' -l cites -x -d 'Earlier blocks, as in 001,003'
+complete -c aap -n '__aap_at context append +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at context append +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at context append +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at context append +' -x
+
+complete -c aap -n '__aap_at context show +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at context show +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at context show +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at context show +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at context show +' -x
+
+complete -c aap -n '__aap_at context check +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at context check +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at context check +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at context check +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at context rewrite +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at context rewrite +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at context rewrite +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at context rewrite +' -r -F
+
+complete -c aap -n '__aap_at context stats +' -l limit -x -d 'Only the last N runs; 0 for all'
+complete -c aap -n '__aap_at context stats +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at context stats +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at context stats +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at context stats +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at skills' -a ls -d 'List the skills, and how the workspace\'s copies stand'
+complete -c aap -n '__aap_at skills' -a show -d 'Print a skill'
+complete -c aap -n '__aap_at skills' -a install -d 'Put the skills where agents look, or bring them up to date'
+complete -c aap -n '__aap_at skills' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at skills ls +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at skills ls +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at skills ls +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at skills ls +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at skills show +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at skills show +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at skills show +' -x -a 'ai-agent-proxy context-cache openclaw-message'
+
+complete -c aap -n '__aap_at skills install +' -l dir -x -d 'Into FOLDER, not into the workspace'
+complete -c aap -n '__aap_at skills install +' -l force -d 'Replace what was changed; keep a backup'
+complete -c aap -n '__aap_at skills install +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at skills install +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at skills install +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at skills install +' -s h -l help -d 'Show help'

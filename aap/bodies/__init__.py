@@ -1,16 +1,25 @@
 """What request bodies say: whose message it is, the newest words, or that no human sent it.
 
 stdlib only and quick to import: the API, the worker and the command line use it.
-No function here raises, whatever the bytes; time grows with their number only.
+No function here raises, whatever the bytes, and time grows with their number only.
 """
 
 from __future__ import annotations
 
-from aap.bodies import internal, openai, openclaw, parts, replies
+from aap.bodies import internal, media, openai, openclaw, parts, replies
 from aap.bodies.internal import KINDS
+from aap.bodies.media import Attachment
 from aap.message import Digest
 
-__all__ = ["KINDS", "digest", "internal_kind", "internal_reply", "is_openclaw"]
+__all__ = [
+    "KINDS",
+    "Attachment",
+    "attachments",
+    "digest",
+    "internal_kind",
+    "internal_reply",
+    "is_openclaw",
+]
 
 # The API asks of every request, and a search through all of it costs more than
 # the parse of a small one: marks are looked for where they stand, at the start,
@@ -39,6 +48,16 @@ def digest(raw: bytes) -> Digest:
     if not body.turns and "agent_id" in body.fields and "prompt" in body.fields:
         return openai.read_agent(body)
     return openai.read_plain(body)
+
+
+def attachments(raw: bytes) -> list[Attachment]:
+    """Return what is attached to the message, in the order of the digest's `attachments`."""
+    body = parts.read(raw)
+    if body is None:
+        return []
+    if openclaw.has_sign(body):
+        return media.read(openclaw.Reading(body).newest)
+    return media.read(openai.newest(body))
 
 
 def is_openclaw(raw: bytes) -> bool:

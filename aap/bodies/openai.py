@@ -29,7 +29,7 @@ def read_agent(body: Body) -> Digest:
 def read_plain(body: Body) -> Digest:
     """Digest a Chat Completions or Responses body of any client, or a foreign JSON file."""
     fields, metadata = body.fields, mapping(body.fields.get("metadata"))
-    turn = _newest(body)
+    turn = newest(body)
     sender_id = first(metadata.get("sender_id"), metadata.get("user_id"), fields.get("user"))
     return Digest(
         text=clean(turn.text or _loose_text(fields)),
@@ -45,7 +45,7 @@ def read_plain(body: Body) -> Digest:
     )
 
 
-def _newest(body: Body) -> Turn:
+def newest(body: Body) -> Turn:
     """Return the last user turn, or where there is none the last that is not the model's own."""
     if body.user_turns:
         return body.user_turns[-1]

@@ -18,9 +18,9 @@ from aap.errors import Exit, UsageError
 from aap.message import State
 
 SECTIONS = {
-    "Messages": ("inbox", "send"),
+    "Messages": ("inbox", "send", "context"),
     "See what happens": ("status", "logs", "doctor"),
-    "Set up": ("install", "uninstall", "config"),
+    "Set up": ("install", "uninstall", "config", "skills"),
 }
 
 
@@ -96,8 +96,19 @@ config_app = _group(
     aap config import ~/.ai-agent-proxy.conf
     """,
 )
+context_app = _group(
+    help="What the agent keeps between runs, in numbered blocks.",
+    epilog="""
+    aap context append --cites 001 "Ann moved to Paris, see [001]."
+    aap context show 001
+    aap context stats
+    """,
+)
+skills_app = _group(help="What agents should know of aap, put where they look.")
 app.add_typer(inbox_app, name="inbox")
 app.add_typer(config_app, name="config")
+app.add_typer(context_app, name="context")
+app.add_typer(skills_app, name="skills")
 
 
 Workspace = Annotated[
@@ -206,6 +217,13 @@ def inbox_show(
     *,
     ids: Ids,
     raw: Annotated[bool, typer.Option("--raw", help="The request, byte for byte.")] = False,
+    attachment: Annotated[
+        int | None, typer.Option("--attachment", metavar="N", help="Write the N-th attachment.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--output", metavar="FILE|-", help="Where to; - for stdout.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over FILE.")] = False,
     as_json: Json = False,
     workspace: Workspace = None,
     config: ConfigFile = None,
@@ -213,7 +231,15 @@ def inbox_show(
     """Show messages: who wrote, where, what, and what became of it."""
     from aap.cli import inbox
 
-    return inbox.show(_place(ctx, workspace, config), ids, raw=raw, as_json=as_json)
+    return inbox.show(
+        _place(ctx, workspace, config),
+        ids,
+        raw=raw,
+        attachment=attachment,
+        target=target,
+        force=force,
+        as_json=as_json,
+    )
 
 
 @inbox_app.command("new", cls=Command)
@@ -559,3 +585,138 @@ def doctor(
     from aap.cli import doctor as checking
 
     return checking.doctor(_place(ctx, workspace, config), only=only or (), as_json=as_json)
+
+
+# context
+
+
+@context_app.command("append", cls=Command)
+def context_append(
+    ctx: typer.Context,
+    *,
+    text: Annotated[
+        str | None, typer.Argument(metavar="TEXT|-", help="The block; - or nothing reads stdin.")
+    ] = None,
+    cites: Annotated[
+        str | None, typer.Option("--cites", metavar="IDS", help="Earlier blocks, as in 001,003.")
+    ] = None,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Append a block with the next id, and print that id."""
+    from aap.cli import context
+
+    return context.append(_place(ctx, workspace, config), text, cites=cites)
+
+
+@context_app.command("show", cls=Command)
+def context_show(
+    ctx: typer.Context,
+    *,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[BLOCK...]", help="Ids of blocks; none is all.")
+    ] = None,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Print the context cache, or some of its blocks."""
+    from aap.cli import context
+
+    return context.show(_place(ctx, workspace, config), ids or (), as_json=as_json)
+
+
+@context_app.command("check", cls=Command)
+def context_check(
+    ctx: typer.Context,
+    *,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Find lost, doubled and misplaced blocks, and citations that lead nowhere."""
+    from aap.cli import context
+
+    return context.check(_place(ctx, workspace, config), as_json=as_json)
+
+
+@context_app.command("rewrite", cls=Command)
+def context_rewrite(
+    ctx: typer.Context,
+    *,
+    source: Annotated[str, typer.Argument(metavar="FILE|-", help="The whole new cache.")],
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Replace the context cache by a file; print where the old one is kept."""
+    from aap.cli import context
+
+    return context.rewrite(_place(ctx, workspace, config), source)
+
+
+@context_app.command("stats", cls=Command)
+def context_stats(
+    ctx: typer.Context,
+    *,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", help="Only the last N runs; 0 for all.")
+    ] = 0,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Draw how much of each run's input came from the provider's cache."""
+    from aap.cli import context
+
+    return context.stats(_place(ctx, workspace, config), limit=limit, as_json=as_json)
+
+
+# skills
+
+
+@skills_app.command("ls", cls=Command)
+def skills_ls(
+    ctx: typer.Context,
+    *,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """List the skills, and how the workspace's copies stand."""
+    from aap.cli import skills
+
+    return skills.ls(_place(ctx, workspace, config), as_json=as_json)
+
+
+@skills_app.command("show", cls=Command)
+def skills_show(
+    name: Annotated[str, typer.Argument(metavar="SKILL", help="The skill's name.")],
+    *,
+    as_json: Json = False,
+) -> int:
+    """Print a skill."""
+    from aap.cli import skills
+
+    return skills.show(name, as_json=as_json)
+
+
+@skills_app.command("install", cls=Command)
+def skills_install(
+    ctx: typer.Context,
+    *,
+    folder: Annotated[
+        str | None,
+        typer.Option("--dir", metavar="FOLDER", help="Into FOLDER, not into the workspace."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what was changed; keep a backup.")
+    ] = False,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Put the skills where agents look, or bring them up to date."""
+    from aap.cli import skills
+
+    place = _place(ctx, workspace, config)
+    return skills.install(place, folder=folder, force=force, as_json=as_json)

@@ -85,6 +85,7 @@ def _option(parameter: Any) -> Option:
 
 
 def _value(parameter: Any) -> Value:
+    from aap import skillset
     from aap.cli.checks import CHECKS
     from aap.config import SETTINGS
 
@@ -92,6 +93,7 @@ def _value(parameter: Any) -> Value:
         return Value("words", tuple(str(getattr(each, "value", each)) for each in choices))
     metavar = (parameter.metavar or "").strip("[].")
     tables: dict[str, Iterable[str]] = {"KEY": SETTINGS, "CHECK": CHECKS}
+    tables["SKILL"] = [skill.name for skill in skillset.skills()]
     if metavar in tables:
         return Value("words", tuple(tables[metavar]))
     kinds = {"ID": "ids", "FILE": "files", "FILE|-": "files", "NAME|PATH": "folders"}

@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from aap import bodies
+from aap import bodies, files
 from aap.cli import output
 from aap.cli.place import Place
-from aap.errors import AapError, Exit, TryAgainError, UsageError
+from aap.errors import AapError, Exit, NotFoundError, TryAgainError, UsageError
 from aap.inbox import Entry, Spool
 from aap.message import ID_CHARS, Digest, State, id_time
 
@@ -79,10 +79,7 @@ def _page(spool: Spool, states: Sequence[State], limit: int) -> tuple[list[Entry
     if State.DONE in states:
         entries = spool.entries(*states)
         return entries[-limit:], len(entries)
-    page = spool.entries(*states, limit=limit)
-    if len(page) < limit:
-        return page, len(page)
-    return page, sum(map(spool.count, states))
+    return spool.page(*states, limit=limit)
 
 
 def _nothing(spool: Spool, states: Sequence[State]) -> str:
@@ -156,10 +153,30 @@ def _retry_at(spool: Spool, entry: Entry) -> str | None:
     return None
 
 
-def show(place: Place, ids: Sequence[str], *, raw: bool = False, as_json: bool = False) -> int:
-    """Show messages: their digest, or with `raw` the very bytes that came."""
+def show(
+    place: Place,
+    ids: Sequence[str],
+    *,
+    raw: bool = False,
+    attachment: int | None = None,
+    target: str | None = None,
+    force: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Show messages: their digest, with `raw` the very bytes that came, or an attachment.
+
+    The `attachment` of that number, from 1, is written to the file `target`, `-` for stdout.
+    """
     if raw and as_json:
         raise UsageError("--raw and --json exclude each other")
+    if attachment is not None or target is not None or force:
+        if raw or as_json or attachment is None or target is None or len(ids) != 1:
+            raise UsageError(
+                "an attachment needs one message, its number and a file",
+                hint="aap inbox show ID --attachment 1 --output FILE",
+            )
+        _extract(place.spool, ids[0], attachment, target, force)
+        return Exit.OK
     first = True
 
     def show_one(message_id: str) -> None:
@@ -171,8 +188,7 @@ def show(place: Place, ids: Sequence[str], *, raw: bool = False, as_json: bool =
             return
         digest = bodies.digest(body)
         if as_json:
-            extra = {"size": len(body), "path": str(entry.path), "notes": spool.notes(entry.id)}
-            output.write_json("aap.inbox.show/1", **_members(spool, entry, digest), **extra)
+            _write_message(spool, entry, digest, body)
             return
         if not first:
             output.write("")
@@ -180,6 +196,37 @@ def show(place: Place, ids: Sequence[str], *, raw: bool = False, as_json: bool =
         _print_message(spool, entry, digest, len(body))
 
     return _for_each(ids, show_one)
+
+
+def _write_message(spool: Spool, entry: Entry, digest: Digest, body: bytes) -> None:
+    members = _members(spool, entry, digest)
+    members["attachments"] = [
+        {"index": number, **each.facts()} for number, each in enumerate(bodies.attachments(body), 1)
+    ]
+    extra = {"size": len(body), "path": str(entry.path), "notes": spool.notes(entry.id)}
+    output.write_json("aap.inbox.show/1", **members, **extra)
+
+
+def _extract(spool: Spool, message_id: str, number: int, target: str, force: bool) -> None:
+    """Write an attachment to a file that only its owner can read."""
+    entry, body = _read(spool, message_id)
+    there = bodies.attachments(body)
+    if not 1 <= number <= len(there):
+        has = f"{len(there)} attachments" if there else "no attachment"
+        raise NotFoundError(f"{entry.id} has {has}", hint=f"aap inbox show {entry.id}")
+    content = there[number - 1].content()
+    if target == "-":
+        output.write_bytes(content)
+        return
+    path = Path(target)
+    if force:
+        files.write_atomic(path, content)
+        return
+    try:
+        with files.new_file(path) as fd:
+            files.write_all(fd, content)
+    except FileExistsError:
+        raise UsageError(f"{target} is there already", hint="--force writes over it") from None
 
 
 def _read(spool: Spool, message_id: str) -> tuple[Entry, bytes]:
@@ -203,7 +250,7 @@ def _print_message(spool: Spool, entry: Entry, digest: Digest, size: int) -> Non
         ("chat", chat),
         ("sender", sender or digest.sender_id),
         ("message id", digest.channel_message_id),
-        ("attachments", ", ".join(digest.attachments)),
+        ("attachments", ", ".join(f"{n}: {a}" for n, a in enumerate(digest.attachments, 1))),
         ("size", output.size(size)),
         ("file", str(entry.path)),
     )

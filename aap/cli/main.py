@@ -56,7 +56,17 @@ HOT = {
             **_JSON,
         },
     ),
-    "show": Hot("show", {"--raw": Option("raw"), **_JSON}, takes_ids=True),
+    "show": Hot(
+        "show",
+        {
+            "--raw": Option("raw"),
+            "--attachment": Option("attachment", int),
+            "--output": Option("target", str),
+            "--force": Option("force"),
+            **_JSON,
+        },
+        takes_ids=True,
+    ),
     "new": Hot("new", {"--conversation": Option("conversation", str), **_JSON}),
     "done": Hot("done", takes_ids=True),
     "ids": Hot("complete_ids"),

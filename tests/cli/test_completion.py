@@ -31,7 +31,8 @@ def commands(home: Path) -> str:
 
 
 LINES = {
-    "aap ": {"inbox", "send", "status", "logs", "doctor", "install", "uninstall", "config"},
+    "aap ": {name for name, _ in next(iter(completion.tree())).commands},
+    "aap skills show ": {"ai-agent-proxy", "context-cache", "openclaw-message"},
     "aap in": {"inbox", "install"},
     "aap -w /tmp inbox r": {"retry", "rm"},
     "aap inbox ls --state d": {"deferred", "done"},

@@ -1,4 +1,4 @@
-"""What is said twice is checked once: manual pages and skill against the program."""
+"""What is said twice is checked once: manual pages against the program."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import typer
-from harness.command import CHECKOUT, ENTRY_MEMBERS
+from harness.command import CHECKOUT
 
 from aap.cli import app
 from aap.config import SETTINGS
@@ -17,7 +17,6 @@ from aap.errors import Exit
 from aap.message import State
 
 PAGES = sorted((CHECKOUT / "man").iterdir())
-SKILL = CHECKOUT / "skills" / "ai-agent-proxy" / "SKILL.md"
 TREE: Any = typer.main.get_command(app.app)
 
 
@@ -58,8 +57,8 @@ def test_pages_are_well_formed(page: Any) -> None:
 def test_the_manual_has_every_command_with_all_its_options(path: str) -> None:
     text = rendered("aap.1")
     start = text.index(f" aap {path} ")
-    entry = re.split(r" aap (?:inbox|config|send|logs|status|doctor|install|uninstall) ",
-                     text[start + len(path) + 5 :], maxsplit=1)[0]  # fmt: skip
+    others = "|".join(TREE.commands)
+    entry = re.split(rf" aap (?:{others}) ", text[start + len(path) + 5 :], maxsplit=1)[0]
     general = {"--workspace", "--config", "--help"}
     options = {
         spelling
@@ -102,33 +101,3 @@ def test_the_manual_of_the_configuration_is_that_of_the_table() -> None:
 def test_the_manual_of_the_spool_has_every_state() -> None:
     text = rendered("aap-spool.5")
     assert all(f"{state.value}/" in text for state in State)
-
-
-def test_the_skill_is_well_formed() -> None:
-    text = SKILL.read_text(encoding="utf-8")
-    assert len(text.splitlines()) < 150
-    front = text.split("---")[1]
-    fields = dict(re.findall(r"^([a-z-]+): (.*)$", front, re.MULTILINE))
-    assert fields["name"] == SKILL.parent.name
-    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", fields["name"])
-    assert 1 <= len(fields["description"]) <= 1024
-
-
-def test_the_skill_names_commands_and_options_that_exist() -> None:
-    lines = [
-        line.partition("#")[0]
-        for block in re.findall(r"```sh\n(.*?)```", SKILL.read_text(encoding="utf-8"), re.DOTALL)
-        for line in block.splitlines()
-    ]
-    calls = [call for line in lines for call in re.findall(r"\baap ([^|]*)", line)]
-    assert len(calls) >= 6
-    for call in calls:
-        path = next(path for path in COMMANDS if f"{call} ".startswith(f"{path} "))
-        spellings = {s for parameter in COMMANDS[path].params for s in parameter.opts}
-        assert set(re.findall(r"--[a-z-]+", call)) <= spellings, call
-
-
-def test_the_skill_names_the_members_that_json_has() -> None:
-    text = SKILL.read_text(encoding="utf-8")
-    section = text.partition("`--json` gives these members")[2].partition("`show` adds")[0]
-    assert set(re.findall(r"`([a-z_]+)`", section)) <= ENTRY_MEMBERS
