@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from aap.inbox import Spool
 from aap.message import IdClock, State
+from tests.harness.machine import BootError, booted
 
-from . import peers, programs
+from . import peers, programs, wakeup
 from .disk import settle
 from .figures import MeasureError, Report, Samples, alternate, ratios
 from .load import make_body, make_request
@@ -267,6 +268,7 @@ def measure_wake(bench: Bench) -> None:
         **env,
         "AAP_AGENT": "custom",
         "AAP_AGENT_CLI": f"/bin/sh -c 'echo > {fifo.path}'",
+        "AAP_SETTLE": "0",
     }
     argv = [PYTHON, "-I", "-m", "aap.worker", "--workspace", str(workspace)]
     deliver = Spool(workspace / ".ai-agent-proxy").deliver
@@ -307,6 +309,21 @@ def measure_wake(bench: Bench) -> None:
     report.line(
         "agent started / python -c pass", ratios(samples, "agent started", "python -c pass"), "×"
     )
+    _measure_wake_by_systemd(bench)
+
+
+def _measure_wake_by_systemd(bench: Bench) -> None:
+    report = bench.report
+    report.title("Worker: woken by a real systemd, its sandbox included")
+    try:
+        with booted() as machine:
+            samples = alternate(wakeup.contenders(*wakeup.prepare(machine)), bench.rounds(21, 7))
+    except BootError as error:
+        report.note(f"not measured: {error}")
+        return
+    mine, bare = samples
+    _show(report, samples)
+    report.goal(f"{mine} / {bare}", ratios(samples, mine, bare), most=2.5)
 
 
 # 4. and 5. Under load
