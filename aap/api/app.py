@@ -7,10 +7,9 @@ serves the other routes and is loaded when one of them is asked for first.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import socket
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from aap import bodies
@@ -61,8 +60,7 @@ class Keys(Protocol):
         """Return the name of the key, None if it is none."""
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(NamedTuple):
     """What the front decides by; the settings of the same names say more."""
 
     max_body: int = 12 << 20
@@ -72,8 +70,7 @@ class Policy:
     a2a_key: str = ""
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What goes back to the client."""
 
     body: bytes
@@ -307,11 +304,15 @@ def _check_browser(headers: Headers) -> None:
 
 def _is_near(host: str) -> bool:
     """Tell names that no stranger can own: addresses, single words, local domains."""
-    if "." not in host or host.endswith(_LOCAL_ENDINGS):
+    if "." not in host and ":" not in host:
         return bool(host)
+    return host.endswith(_LOCAL_ENDINGS) or _is_address(host)
+
+
+def _is_address(host: str) -> bool:
     try:
-        ipaddress.ip_address(host)
-    except ValueError:
+        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    except OSError:
         return False
     return True
 

@@ -156,10 +156,11 @@ class AgentPeek(msgspec.Struct):
 peek_request = msgspec.json.Decoder(Peek)
 peek_agent = msgspec.json.Decoder(AgentPeek)
 
+# Patterns as texts: only odd bodies need them, and compiling takes time at the start.
 # Any surrogate escape; the decoder refuses a lone one, which is valid JSON (RFC 8259, 8.2).
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_FIELD = re.compile(r"`\$\.([A-Za-z0-9_.]+)`")
+_SURROGATE = rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+_STRING = rb'(?s)"[^"\\]*(?:\\.[^"\\]*)*"'
+_FIELD = r"`\$\.([A-Za-z0-9_.]+)`"
 _DIGITS = b"0123456789"
 T = TypeVar("T")
 INVALID = "invalid_json"
@@ -182,7 +183,7 @@ def peek(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     except RecursionError:
         raise BadRequestError("The body is nested too deeply.", code=INVALID) from None
     except msgspec.ValidationError as error:
-        field = _FIELD.search(str(error))
+        field = re.search(_FIELD, str(error))
         raise BadRequestError(f"{error}.", param=field[1] if field else None) from None
     except msgspec.DecodeError as error:
         raise BadRequestError(f"The body is no JSON: {error}.", code=INVALID) from None
@@ -197,15 +198,15 @@ def _decode(raw: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
-        if _SURROGATE.search(raw) is None:
+        if re.search(_SURROGATE, raw) is None:
             raise
-        return decoder.decode(_SURROGATE.sub(rb"\\u0041", raw))
+        return decoder.decode(re.sub(_SURROGATE, rb"\\u0041", raw))
 
 
 def has_long_number(raw: bytes) -> bool:
     """Tell whether valid JSON has a number of more than MAX_DIGITS digits in a row."""
     # Digits within strings are fine, but rarely that many: strip strings only then.
-    return _has_long_run(raw) and _has_long_run(_STRING.sub(b'""', raw))
+    return _has_long_run(raw) and _has_long_run(re.sub(_STRING, b'""', raw))
 
 
 def _has_long_run(raw: bytes) -> bool:

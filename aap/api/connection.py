@@ -9,16 +9,13 @@ because the kernel resets a connection that is closed with unread data.
 from __future__ import annotations
 
 import select
-from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import httptools
-from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
+from aap.api.engine import Config, HttpToolsProtocol, ServerState
 from aap.api.problems import (
     BadRequestError,
     HeaderTooLargeError,
@@ -34,8 +31,7 @@ WRITE_TIMEOUT = 30.0  # seconds in which a client must take an answer
 NEVER = float("inf")
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """How long and how much one connection may."""
 
     header_timeout: float = 10.0

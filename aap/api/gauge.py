@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from aap.api.problems import InboxFullError, UnavailableError
 from aap.inbox import Spool
@@ -19,11 +19,11 @@ from aap.message import State
 _DISK_FRESH = 0.1  # seconds for which a look at the disk is believed
 _FRESH = 1.0  # seconds for which a count is believed even when it says "full"
 _STALE = 10.0  # seconds after which it is taken again in any case
+_FIRST_COUNT = 0.5  # seconds after the start
 _SHARE = 50  # counting may take one part in so many of the time
 
 
-@dataclass(frozen=True)
-class Levels:
+class Levels(NamedTuple):
     """What may wait in an inbox, and what must stay free on its disk."""
 
     messages: int = 100_000
@@ -45,7 +45,8 @@ class Gauge:
         self._pending_size = 0
         self._room = float("inf")  # bytes that may still be written
         self._disk_seen_at = 0.0
-        self._counted_at = 0.0
+        # The first count waits, so that it does not delay the first answer after a start.
+        self._counted_at = time.monotonic() - _STALE + _FIRST_COUNT
         self._cost = 0.0
         self._exact = False  # nothing arrived while it was counted
         self._counting: asyncio.Task[None] | None = None

@@ -6,8 +6,8 @@ import asyncio
 import errno
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from aap.api.gauge import Gauge, Levels
 from aap.api.problems import KeyReusedError, UnavailableError
@@ -19,16 +19,14 @@ from aap.message import ID_CHARS, PRINT_CHARS, State
 _PRINT = slice(ID_CHARS - PRINT_CHARS, ID_CHARS)
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """A message that is on the disk. `replayed`: it was already, before this request."""
 
     id: str
     replayed: bool = False
 
 
-@dataclass(frozen=True)
-class _Underway:
+class _Underway(NamedTuple):
     """A message that is being made durable, for those that repeat it meanwhile."""
 
     raw: bytes

@@ -180,7 +180,7 @@ def _levels(settings: Settings) -> Levels:
 def _policy(settings: Settings) -> Policy:
     return Policy(
         max_body=settings.max_body,
-        body_memory=max(Policy.body_memory, 4 * settings.max_body),
+        body_memory=max(Policy().body_memory, 4 * settings.max_body),
         reply=settings.reply,
         internal=settings.internal,
         a2a_key=settings.a2a_key,

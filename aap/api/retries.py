@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from aap.api.problems import KeyReusedError
 from aap.inbox import Entry, Spool
@@ -23,8 +23,7 @@ _KNOWN_MAX = 300_000
 _PRINT = slice(ID_CHARS - PRINT_CHARS, ID_CHARS)
 
 
-@dataclass(frozen=True)
-class Retry:
+class Retry(NamedTuple):
     """How an earlier delivery of the same request is found: by the client's key, or the body."""
 
     key: bytes | None = None

@@ -13,10 +13,9 @@ import functools
 import signal
 import socket
 
-from uvicorn.config import Config
-from uvicorn.server import Server as UvicornServer
-
 from aap.api.connection import Connection, Limits, State
+from aap.api.engine import Config
+from aap.api.engine import Server as UvicornServer
 from aap.errors import Exit
 from aap.systemd import daemon
 
