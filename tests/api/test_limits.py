@@ -180,6 +180,16 @@ def test_keep_alive_serves_many_requests_on_one_connection(api: Api) -> None:
     assert len(api.inbox) == 50
 
 
+@pytest.mark.slow
+def test_a_kept_connection_is_closed_when_it_was_not_used_for_20_seconds(api: Api) -> None:
+    connection = api.connect(timeout=30)
+    ask(connection, body=HELLO)
+    start = time.monotonic()
+    assert connection.sock.recv(1) == b""
+    assert 19 < time.monotonic() - start < 22
+    connection.close()
+
+
 def test_http_1_0_is_served_and_closed(api: Api) -> None:
     body = json.dumps(HELLO).encode()
     answer = api.raw(f"POST {CHAT} HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
