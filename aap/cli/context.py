@@ -12,7 +12,8 @@ from aap.cli.place import Place
 from aap.errors import Exit, UsageError
 
 if TYPE_CHECKING:
-    from aap.context import Cache, Run, Stats
+    from aap.context import Run, Stats
+    from aap.context.cache import Cache
 
 _HEIGHT = 8
 _AXIS = 7  # columns left of the plot
@@ -171,7 +172,7 @@ def _write_stats(runs: Sequence[Run], stats: Stats, pointer: str) -> None:
 
 
 def _cache(place: Place) -> Cache:
-    from aap.context import Cache
+    from aap.context.cache import Cache
 
     return Cache(place.spool.root)
 

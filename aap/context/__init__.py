@@ -1,22 +1,8 @@
-"""What an agent keeps between runs: the block file of the context cache, and how well it is cached.
+"""What an agent keeps between runs (`cache`, `blocks`), and how well its input is cached (`usage`).
 
-stdlib only and quick to import: the worker uses it too.
+stdlib only. The worker needs `usage` alone, so nothing else is imported here.
 """
 
-from aap.context.blocks import Block, Finding, find_faults, parse
-from aap.context.cache import Cache
 from aap.context.usage import Run, Stats, pointer, read_runs, record, summarize
 
-__all__ = [
-    "Block",
-    "Cache",
-    "Finding",
-    "Run",
-    "Stats",
-    "find_faults",
-    "parse",
-    "pointer",
-    "read_runs",
-    "record",
-    "summarize",
-]
+__all__ = ["Run", "Stats", "pointer", "read_runs", "record", "summarize"]

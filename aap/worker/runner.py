@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aap import files
+from aap import context, files
 from aap.agents import (
     Agent,
     Ended,
@@ -21,6 +21,7 @@ from aap.agents import (
     Usage,
     Verdict,
     init_prompt,
+    templates,
     work_prompt,
 )
 from aap.config import Settings
@@ -31,8 +32,6 @@ from aap.worker.hook import RUN_FILE
 from aap.worker.run import Limits, Run
 from aap.worker.sessions import Session, Slot, new_id
 from aap.worker.stop import Stop
-
-USAGE_FILE = "context/usage.jsonl"  # one line a run, for `aap context stats`
 
 # What systemd tells the worker about itself is not for the agent.
 _PRIVATE = frozenset((
@@ -83,7 +82,12 @@ class Runner:
         session, outcome = self._open(slot)
         if session is None:
             return outcome
-        prompt = work_prompt(task.items, waiting=task.waiting)
+        prompt = work_prompt(
+            task.items,
+            waiting=task.waiting,
+            pointer=context.pointer(self._spool.root),
+            template=self._template("work"),
+        )
         facts = {
             "conversation": str(task.conversation or ""),
             "ids": [item.id for item in task.items],
@@ -91,7 +95,7 @@ class Runner:
         report = self._run(self._agent.resume, session.id, prompt, facts)
         if report is None:
             return None
-        self._count(session, report)
+        self._count(session, report, "work")
         if report.outcome.verdict in {Verdict.OK, Verdict.FAILED}:
             well = report.outcome.verdict is Verdict.OK
             slot.write(session.after(well=well, usage=report.usage))
@@ -110,25 +114,33 @@ class Runner:
         for note in agent.notes:
             self._log.event("notice", "worker", "command-changed", note=note)
         ident = new_id() if agent.chooses_id else ""
-        session = Session(agent.key, ident, now)
+        session = Session(agent.key, ident, now, slot.conversation)
         if agent.fresh:
-            report = self._run(agent.fresh, ident, init_prompt(self._workspace), {})
+            prompt = init_prompt(self._workspace, self._template("init"))
+            report = self._run(agent.fresh, ident, prompt, {})
             if report is None or report.outcome.verdict is not Verdict.OK:
                 return None, _as_outage(report)
             session = session._replace(id=report.session or ident)
-            self._count(session, report)
+            self._count(session, report, "init")
             session = session.after(well=True, usage=report.usage)
         slot.write(session)
         return session, None
 
-    def _count(self, session: Session, report: Report) -> None:
+    def _template(self, name: str) -> str:
+        """Return the workspace's own words for a prompt, or aap's where it has none."""
+        template = templates.load(self._spool.root, name)
+        if template.trouble:
+            self._log.event("warning", "worker", "template-ignored",
+                            file=template.path, reason=template.trouble)  # fmt: skip
+        return template.text
+
+    def _count(self, session: Session, report: Report, kind: str) -> None:
         if report.usage is None:
             return
-        usage = session.share(report.usage)
-        line = {"time": round(time.time(), 3), "agent": self._agent.name, "session": session.id}
-        line |= usage._asdict()
+        used = session.share(report.usage)._asdict()
+        facts = {"time": round(time.time(), 3), "agent": self._agent.name, "session": session.id}
         with suppress(OSError):
-            files.append_line(self._spool.root / USAGE_FILE, json.dumps(line))
+            context.record(self._spool.root, {**facts, "kind": kind, **used})
 
     # The process
 

@@ -23,6 +23,8 @@ _FAILURES = 2  # failed runs in a row after which the session itself is suspecte
 class Session(NamedTuple):
     """One session: the commands it belongs to, its id ("" if they need none), its history.
 
+    `conversation` says whose it is, where it is not the whole workspace's.
+
     `started` is in epoch seconds. `counted` is the usage reported so far by a CLI that
     counts from the session's start: input, cached, output tokens; `spent` is its cost
     so far, which every CLI that tells it counts so.
@@ -31,6 +33,7 @@ class Session(NamedTuple):
     key: str
     id: str
     started: float
+    conversation: str = ""
     runs: int = 0
     failures: int = 0
     counted: tuple[int, int, int] = (0, 0, 0)
@@ -63,6 +66,7 @@ class Slot:
     """The place of one session: of the workspace, or of one conversation."""
 
     def __init__(self, root: Path, conversation: Conversation | None) -> None:
+        self.conversation = str(conversation or "")
         name = "workspace" if conversation is None else fingerprint(str(conversation).encode())
         self._path = root / FOLDER / f"{name}.json"
 
