@@ -1,0 +1,154 @@
+"""`aap agent`: which agent runs, in which sessions, and whether it works."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from aap.cli import output
+from aap.cli.place import Place
+from aap.errors import AapError, Exit, NotFoundError, NotRunningError
+
+
+def show(place: Place, *, as_json: bool = False) -> int:
+    """Show what would run for the next message; `aap.agent.show/1` as JSON."""
+    from aap.agents import find_agent
+
+    settings = place.settings
+    agent = find_agent(settings.agent, settings.agent_init_cli, settings.agent_cli)
+    program = agent.resume[0]
+    facts: dict[str, Any] = {
+        "agent": agent.name,
+        "program": shutil.which(program),
+        "fresh": list(agent.fresh),
+        "resume": list(agent.resume),
+        "prompt": "stdin" if agent.prompt_on_stdin else "argument",
+        "mid_run_notices": agent.hooks is not None,
+        "session_of": settings.session,
+        "sessions": _sessions(place),
+        "notes": list(agent.notes),
+    }
+    if as_json:
+        output.write_json("aap.agent.show/1", **facts)
+        return Exit.OK
+    output.fields([
+        ("agent", agent.name),
+        ("program", facts["program"] or f"{program} is not in this shell's PATH"),
+        ("new session", shlex.join(agent.fresh) or "needs no step of its own"),
+        ("each run", shlex.join(agent.resume)),
+        ("prompt", "on standard input" if agent.prompt_on_stdin else "as the last argument"),
+        ("mid-run", "is told of later messages" if agent.hooks else "looks by aap inbox new"),
+        *[("session", _session_text(each)) for each in facts["sessions"]],
+        *[("note", note) for note in agent.notes],
+    ])  # fmt: skip
+    return Exit.OK
+
+
+def _sessions(place: Place) -> list[dict[str, Any]]:
+    found = []
+    for path in sorted((place.spool.root / "sessions").glob("*.json")):
+        try:
+            facts = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        keys = ("conversation", "id", "started", "runs", "failures")
+        found.append({"slot": path.stem} | {key: facts.get(key) for key in keys})
+    return found
+
+
+def _session_text(session: dict[str, Any]) -> str:
+    age = output.age(time.time() - (session["started"] or 0))
+    whose = session["conversation"] or "workspace"
+    return output.one_line(
+        f"{whose}: {session['id'] or 'no id'}, {age} old, {session['runs']} runs"
+    )
+
+
+def init(place: Place, *, conversation: str | None = None) -> int:
+    """Have the next run start a new session: of every slot, or of one conversation."""
+    forgotten = 0
+    for path in (place.spool.root / "sessions").glob("*.json"):
+        if conversation is None or _belongs(path, conversation):
+            path.unlink(missing_ok=True)
+            forgotten += 1
+    if conversation is not None and not forgotten:
+        raise NotFoundError(f"no session of {conversation!r}", hint="aap agent show")
+    output.note("the next run starts a new session")
+    return Exit.OK
+
+
+def _belongs(path: Path, conversation: str) -> bool:
+    try:
+        return bool(json.loads(path.read_bytes()).get("conversation") == conversation)
+    except (OSError, ValueError):
+        return False
+
+
+def test(place: Place, *, here: bool = False, as_json: bool = False) -> int:
+    """Run the agent once, under the worker unit's own environment, and tell how it went.
+
+    With `here`, in this shell's. Returns Exit.FAILED if it did not answer.
+    JSON: `aap.agent.test/1`.
+    """
+    facts = _try_here(place) if here else _try_under_unit(place)
+    if as_json:
+        output.write_json("aap.agent.test/1", under_unit=not here, **facts)
+    else:
+        _print_trial(facts, here=here)
+    return Exit.OK if facts["verdict"] == "ok" else Exit.FAILED
+
+
+def _try_under_unit(place: Place) -> dict[str, Any]:
+    from aap.systemd.manager import Manager
+    from aap.systemd.trial import run_trial
+
+    output.note("running the agent once, as the worker would …")
+    try:
+        return _read(run_trial(Manager(), place.settings.workspace))
+    except NotRunningError as error:
+        raise NotRunningError(str(error), hint=error.hint or "aap agent test --here") from error
+
+
+def _try_here(place: Place) -> dict[str, Any]:
+    import sys
+
+    from aap import process
+
+    workspace = str(place.settings.workspace)
+    argv = [sys.executable, "-I", "-m", "aap.worker", "--workspace", workspace, "--try"]
+    return _read(process.run(argv, timeout=200).out)
+
+
+def _read(printed: str) -> dict[str, Any]:
+    line = printed.strip().rpartition("\n")[2]
+    try:
+        facts = json.loads(line)
+    except ValueError:
+        raise AapError(f"the trial failed: {line.removeprefix('<3>') or 'no answer'}") from None
+    return dict(facts)
+
+
+def _print_trial(facts: dict[str, Any], *, here: bool) -> None:
+    usage = facts.get("usage")
+    logged_in = {True: "yes", False: "no", None: ""}[facts.get("logged_in")]
+    well = facts["verdict"] == "ok"
+    output.fields([
+        (name, output.one_line(str(value)))
+        for name, value in (
+            ("agent", facts["agent"]),
+            ("where", "this shell" if here else "the worker's unit"),
+            ("found", facts["program"] or f"no; PATH is {facts['path']}"),
+            ("version", facts["version"]),
+            ("logged in", logged_in),
+            ("answers", "yes" if well else f"no: {facts['reason']}"),
+            ("took", f"{facts['seconds']} s" if "seconds" in facts else ""),
+            ("tokens", f"{usage['input']} in ({usage['cached']} cached), {usage['output']} out"
+                       if usage else ""),
+            ("said", " / ".join(facts.get("printed", [])[:5])),
+        )
+        if value
+    ])  # fmt: skip
