@@ -85,14 +85,15 @@ def _parse_value(rest: str) -> tuple[str, str]:
 
 
 class DailyLog:
-    """Appends lines to `<folder>/YYYY-MM-DD.log` (UTC) and prints them for the journal.
+    """Appends lines to `<folder>/YYYY-MM-DD.log` (UTC); with `echo`, prints them for the journal.
 
     Logging never stops the work: where the file cannot be written (full disk),
     the line still goes to the journal.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, echo: bool = True) -> None:
         self._folder = folder
+        self._echo = echo
         self._day = ""
         self._fd = -1
 
@@ -100,7 +101,8 @@ class DailyLog:
         """Log one step."""
         line = format_line(level, source, event, **fields)
         # systemd takes <N> at the start of a line for its priority, sd-daemon(3).
-        self._print(f"<{LEVELS[level]}>{line.split(' ', 2)[2]}")
+        if self._echo:
+            self._print(f"<{LEVELS[level]}>{line.split(' ', 2)[2]}")
         self._append(line)
 
     def text(self, source: str, text: str) -> None:

@@ -10,7 +10,9 @@ _aap() {
     fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case "$path:${COMP_WORDS[i]}" in
-            *:--attachment | *:--cites | *:--config | *:--conversation | *:--dir | *:--id | *:--limit | *:--only | *:--output | *:--since | *:--state | *:--text | *:--workspace | *:-w) ((i++)) ;;
+            *:--attachment | *:--cites | *:--config | *:--conversation | *:--dir | *:--id | *:--limit | *:--only | *:--output | *:--reason | *:--since | *:--state | *:--text | *:--workspace | *:-w) ((i++)) ;;
+            ":pause") path="pause" ;;
+            ":resume") path="resume" ;;
             ":send") path="send" ;;
             ":logs") path="logs" ;;
             ":install") path="install" ;;
@@ -21,6 +23,7 @@ _aap() {
             ":config") path="config" ;;
             ":context") path="context" ;;
             ":skills") path="skills" ;;
+            ":agent") path="agent" ;;
             "inbox:ls") path="inbox ls" ;;
             "inbox:show") path="inbox show" ;;
             "inbox:new") path="inbox new" ;;
@@ -43,13 +46,16 @@ _aap() {
             "skills:ls") path="skills ls" ;;
             "skills:show") path="skills show" ;;
             "skills:install") path="skills install" ;;
+            "agent:show") path="agent show" ;;
+            "agent:init") path="agent init" ;;
+            "agent:test") path="agent test" ;;
         esac
     done
     COMPREPLY=()
     case "$path:$prev" in
         *:--workspace | *:-w) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; return ;;
         *:--config | *:--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames; return ;;
-        *:--since | *:--limit | *:--attachment | *:--conversation | *:--text | *:--cites | *:--dir) :; return ;;
+        *:--reason | *:--since | *:--limit | *:--attachment | *:--conversation | *:--text | *:--cites | *:--dir) :; return ;;
         *:--id) COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")); return ;;
         *:--only) COMPREPLY=($(compgen -W "user.runtime user.bus user.linger config.parse config.secret config.keys units.present units.enabled units.drift units.python units.failed units.limit socket.listening socket.port socket.exposed socket.answers worker.path worker.workspace worker.oldest agent.found agent.outage sandbox.enforced spool.permissions spool.fsync spool.space spool.strays spool.failed" -- "$cur")); return ;;
         *:--state) COMPREPLY=($(compgen -W "inbox active deferred hold done failed" -- "$cur")); return ;;
@@ -57,6 +63,8 @@ _aap() {
     if [[ $cur == -* ]]; then
         case "$path" in
             "") COMPREPLY=($(compgen -W "--workspace -w --config --version -h --help" -- "$cur")) ;;
+            "pause") COMPREPLY=($(compgen -W "--reason --now --json --workspace -w --config -h --help" -- "$cur")) ;;
+            "resume") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
             "send") COMPREPLY=($(compgen -W "--stream --responses --json --workspace -w --config -h --help" -- "$cur")) ;;
             "logs") COMPREPLY=($(compgen -W "--today --since --follow -f --id --json --workspace -w --config -h --help" -- "$cur")) ;;
             "install") COMPREPLY=($(compgen -W "--system --user --linger --no-linger --yes --json --workspace -w --config -h --help" -- "$cur")) ;;
@@ -89,11 +97,15 @@ _aap() {
             "skills ls") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
             "skills show") COMPREPLY=($(compgen -W "--json -h --help" -- "$cur")) ;;
             "skills install") COMPREPLY=($(compgen -W "--dir --force --json --workspace -w --config -h --help" -- "$cur")) ;;
+            "agent") COMPREPLY=($(compgen -W "-h --help" -- "$cur")) ;;
+            "agent show") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
+            "agent init") COMPREPLY=($(compgen -W "--conversation --workspace -w --config -h --help" -- "$cur")) ;;
+            "agent test") COMPREPLY=($(compgen -W "--here --json --workspace -w --config -h --help" -- "$cur")) ;;
         esac
         return
     fi
     case "$path" in
-        "") COMPREPLY=($(compgen -W "send logs install uninstall status doctor inbox config context skills" -- "$cur")) ;;
+        "") COMPREPLY=($(compgen -W "pause resume send logs install uninstall status doctor inbox config context skills agent" -- "$cur")) ;;
         "send") : ;;
         "inbox") COMPREPLY=($(compgen -W "ls show new done add retry rm" -- "$cur")) ;;
         "inbox show") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
@@ -102,9 +114,9 @@ _aap() {
         "inbox retry") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
         "inbox rm") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
         "config") COMPREPLY=($(compgen -W "list get set unset path validate import" -- "$cur")) ;;
-        "config get") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
-        "config set") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
-        "config unset") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
+        "config get") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DELIVERY DELIVERY_CMD DELIVERY_TIMEOUT FAILED_REPLY NOTIFY_CMD DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
+        "config set") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DELIVERY DELIVERY_CMD DELIVERY_TIMEOUT FAILED_REPLY NOTIFY_CMD DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
+        "config unset") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DELIVERY DELIVERY_CMD DELIVERY_TIMEOUT FAILED_REPLY NOTIFY_CMD DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
         "config import") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames ;;
         "context") COMPREPLY=($(compgen -W "append show check rewrite stats" -- "$cur")) ;;
         "context append") : ;;
@@ -112,6 +124,7 @@ _aap() {
         "context rewrite") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames ;;
         "skills") COMPREPLY=($(compgen -W "ls show install" -- "$cur")) ;;
         "skills show") COMPREPLY=($(compgen -W "ai-agent-proxy context-cache openclaw-message" -- "$cur")) ;;
+        "agent") COMPREPLY=($(compgen -W "show init test" -- "$cur")) ;;
     esac
 }
 complete -F _aap aap

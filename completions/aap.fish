@@ -8,7 +8,7 @@ function __aap_at
     for word in (commandline -opc)[2..]
         if test $skip = 1
             set skip 0
-        else if contains -- $word --attachment --cites --config --conversation --dir --id --limit --only --output --since --state --text --workspace -w
+        else if contains -- $word --attachment --cites --config --conversation --dir --id --limit --only --output --reason --since --state --text --workspace -w
             set skip 1
         else if not string match -q -- '-*' $word
             set -a path $word
@@ -23,6 +23,8 @@ end
 
 complete -c aap -f
 
+complete -c aap -n '__aap_at' -a pause -d 'Give the agent nothing more; messages are accepted and wait'
+complete -c aap -n '__aap_at' -a resume -d 'End a pause: what waits is handled at once'
 complete -c aap -n '__aap_at' -a send -d 'Post a message to the own API, as a client would'
 complete -c aap -n '__aap_at' -a logs -d 'Show what the API, the worker and the agent did'
 complete -c aap -n '__aap_at' -a install -d 'Put the systemd units in place, or bring them up to date'
@@ -33,10 +35,23 @@ complete -c aap -n '__aap_at' -a inbox -d 'The queue: list, show and settle mess
 complete -c aap -n '__aap_at' -a config -d 'Settings, each with where it comes from'
 complete -c aap -n '__aap_at' -a context -d 'What the agent keeps between runs, in numbered blocks'
 complete -c aap -n '__aap_at' -a skills -d 'What agents should know of aap, put where they look'
+complete -c aap -n '__aap_at' -a agent -d 'The agent that answers: what runs, its sessions, whether it works'
 complete -c aap -n '__aap_at' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
 complete -c aap -n '__aap_at' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at' -l version -d 'Print the version'
 complete -c aap -n '__aap_at' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at pause +' -l reason -x -d 'Why; status and explain say it'
+complete -c aap -n '__aap_at pause +' -l now -d 'Stop the agent in mid-run, too'
+complete -c aap -n '__aap_at pause +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at pause +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at pause +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at pause +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at resume +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at resume +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at resume +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at resume +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at send +' -l stream -d 'Ask for a streamed answer'
 complete -c aap -n '__aap_at send +' -l responses -d 'Use /v1/responses, not /v1/chat/completions'
@@ -155,17 +170,17 @@ complete -c aap -n '__aap_at config get +' -l json -d 'Print JSON for programs'
 complete -c aap -n '__aap_at config get +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
 complete -c aap -n '__aap_at config get +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config get +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at config get +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
+complete -c aap -n '__aap_at config get +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DELIVERY DELIVERY_CMD DELIVERY_TIMEOUT FAILED_REPLY NOTIFY_CMD DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
 
 complete -c aap -n '__aap_at config set +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
 complete -c aap -n '__aap_at config set +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config set +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at config set +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
+complete -c aap -n '__aap_at config set +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DELIVERY DELIVERY_CMD DELIVERY_TIMEOUT FAILED_REPLY NOTIFY_CMD DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
 
 complete -c aap -n '__aap_at config unset +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
 complete -c aap -n '__aap_at config unset +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config unset +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at config unset +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
+complete -c aap -n '__aap_at config unset +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DELIVERY DELIVERY_CMD DELIVERY_TIMEOUT FAILED_REPLY NOTIFY_CMD DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
 
 complete -c aap -n '__aap_at config path +' -l json -d 'Print JSON for programs'
 complete -c aap -n '__aap_at config path +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
@@ -238,3 +253,24 @@ complete -c aap -n '__aap_at skills install +' -l json -d 'Print JSON for progra
 complete -c aap -n '__aap_at skills install +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
 complete -c aap -n '__aap_at skills install +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at skills install +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at agent' -a show -d 'Show what would run, and the sessions there are'
+complete -c aap -n '__aap_at agent' -a init -d 'Have the next run start a new session'
+complete -c aap -n '__aap_at agent' -a test -d 'Run the agent once as the worker would, and tell how it went'
+complete -c aap -n '__aap_at agent' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at agent show +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at agent show +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at agent show +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at agent show +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at agent init +' -l conversation -x -d 'Of this one only'
+complete -c aap -n '__aap_at agent init +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at agent init +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at agent init +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at agent test +' -l here -d 'In this shell\'s environment'
+complete -c aap -n '__aap_at agent test +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at agent test +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at agent test +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at agent test +' -s h -l help -d 'Show help'

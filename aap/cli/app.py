@@ -18,9 +18,10 @@ from aap.errors import Exit, UsageError
 from aap.message import State
 
 SECTIONS = {
-    "Messages": ("inbox", "send", "context"),
+    "Messages": ("inbox", "reply", "send"),
+    "The agent": ("pause", "resume", "agent", "context", "skills"),
     "See what happens": ("status", "logs", "doctor"),
-    "Set up": ("install", "uninstall", "config", "skills"),
+    "Set up": ("install", "uninstall", "config", "openclaw"),
 }
 
 
@@ -107,8 +108,26 @@ context_app = _group(
 skills_app = _group(help="What agents should know of aap, put where they look.")
 app.add_typer(inbox_app, name="inbox")
 app.add_typer(config_app, name="config")
+openclaw_app = _group(
+    help="OpenClaw's own configuration: is it made for an inbox behind it?",
+    epilog="""
+    aap openclaw check
+    aap openclaw setup            show what would be changed
+    aap openclaw setup --write    change it, with a backup beside it
+    """,
+)
+app.add_typer(openclaw_app, name="openclaw")
 app.add_typer(context_app, name="context")
+agent_app = _group(
+    help="The agent that answers: what runs, its sessions, whether it works.",
+    epilog="""
+    aap agent show
+    aap agent test                under the worker unit's own environment
+    aap agent init                the next run starts a new session
+    """,
+)
 app.add_typer(skills_app, name="skills")
+app.add_typer(agent_app, name="agent")
 
 
 Workspace = Annotated[
@@ -330,7 +349,94 @@ def inbox_ids(ctx: typer.Context, *, workspace: Workspace = None, config: Config
     return inbox.complete_ids(_place(ctx, workspace, config))
 
 
-# send, logs
+# pause, resume
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    aap pause --reason "the agent's account is at its limit"
+    aap pause --now
+    aap resume
+    """,
+)
+def pause(
+    ctx: typer.Context,
+    *,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Why; status and explain say it.")
+    ] = None,
+    now: Annotated[bool, typer.Option("--now", help="Stop the agent in mid-run, too.")] = False,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Give the agent nothing more; messages are accepted and wait."""
+    from aap.cli import pause as pausing
+
+    place = _place(ctx, workspace, config)
+    return pausing.pause(place, reason=reason, now=now, as_json=as_json)
+
+
+@app.command(cls=Command)
+def resume(
+    ctx: typer.Context,
+    *,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """End a pause: what waits is handled at once."""
+    from aap.cli import pause as pausing
+
+    return pausing.resume(_place(ctx, workspace, config), as_json=as_json)
+
+
+# reply, send, logs
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    aap reply 1jb3k5 "done, it is on your desk"
+    aap reply 1jb3k5 - <answer.txt
+    aap reply 1jb3k5 "the chart" --media chart.png
+    """,
+)
+def reply(
+    ctx: typer.Context,
+    *,
+    message_id: Annotated[
+        str, typer.Argument(metavar="ID", help="Id or unique beginning of an id.")
+    ],
+    text: Annotated[
+        str | None, typer.Argument(metavar="TEXT", help="What to say; - reads stdin.")
+    ] = None,
+    media: Annotated[
+        str | None, typer.Option("--media", metavar="FILE", help="Send a file with it.")
+    ] = None,
+    reply_to: Annotated[
+        bool, typer.Option("--reply-to", help="Quote the message, where the channel can.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Send it though the same went out before.")
+    ] = False,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Answer a message in the chat it came from; the same text goes out once."""
+    from aap.cli import reply as replying
+
+    return replying.reply(
+        _place(ctx, workspace, config),
+        message_id,
+        text,
+        media=media,
+        quote=reply_to,
+        again=again,
+        as_json=as_json,
+    )
 
 
 @app.command(
@@ -504,6 +610,88 @@ def config_import(
     from aap.cli import config as settings
 
     return settings.import_file(_place(ctx, workspace, config), source, as_json=as_json)
+
+
+# agent
+
+
+@agent_app.command("show", cls=Command)
+def agent_show(
+    ctx: typer.Context,
+    *,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Show what would run, and the sessions there are."""
+    from aap.cli import agent
+
+    return agent.show(_place(ctx, workspace, config), as_json=as_json)
+
+
+@agent_app.command("init", cls=Command)
+def agent_init(
+    ctx: typer.Context,
+    *,
+    conversation: Annotated[
+        str | None, typer.Option("--conversation", metavar="C", help="Of this one only.")
+    ] = None,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Have the next run start a new session."""
+    from aap.cli import agent
+
+    return agent.init(_place(ctx, workspace, config), conversation=conversation)
+
+
+@agent_app.command("test", cls=Command)
+def agent_test(
+    ctx: typer.Context,
+    *,
+    here: Annotated[bool, typer.Option("--here", help="In this shell's environment.")] = False,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Run the agent once as the worker would, and tell how it went."""
+    from aap.cli import agent
+
+    return agent.test(_place(ctx, workspace, config), here=here, as_json=as_json)
+
+
+# openclaw
+
+
+@openclaw_app.command("check", cls=Command)
+def openclaw_check(
+    ctx: typer.Context,
+    *,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Say setting by setting whether OpenClaw suits an inbox behind it, and why."""
+    from aap.cli import openclaw
+
+    return openclaw.check(_place(ctx, workspace, config), as_json=as_json)
+
+
+@openclaw_app.command("setup", cls=Command)
+def openclaw_setup(
+    ctx: typer.Context,
+    *,
+    write: Annotated[
+        bool, typer.Option("--write", help="Change the file; a backup stays beside it.")
+    ] = False,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Show what should be changed in OpenClaw's configuration, or change it."""
+    from aap.cli import openclaw
+
+    return openclaw.setup(_place(ctx, workspace, config), write=write, as_json=as_json)
 
 
 # install, uninstall

@@ -418,16 +418,19 @@ def socket_answers(patient: Patient) -> Found:
 def worker_path(patient: Patient) -> Found:
     """Look whether inboxes are watched and retries are timed."""
     found = _status(patient)
+    paused = [each for each in found.workspaces if each.is_paused]
+    for each in paused:
+        yield Finding(NOTE, f"{each.path} is paused", "aap resume")
     asleep = [
         unit
         for each in found.workspaces
-        for unit in (each.watch, each.timer)
+        for unit in ((each.timer,) if each.is_paused else (each.watch, each.timer))
         if unit.active != "active" and unit.load == "loaded"
     ]
     for unit in asleep:
         yield Finding(FAIL, f"{unit.name} is {unit.active}", _enable(patient, unit))
-    if not asleep:
-        watched = ", ".join(str(each.path) for each in found.workspaces)
+    if not asleep and len(paused) < len(found.workspaces):
+        watched = ", ".join(str(each.path) for each in found.workspaces if not each.is_paused)
         yield Finding(OK, f"the inbox of {watched} is watched")
 
 
@@ -440,8 +443,11 @@ def worker_oldest(patient: Patient) -> Found:
         yield Finding(OK, f"{queue.counts['inbox']} messages wait")
         return
     said = f"{queue.counts['inbox']} messages wait, the oldest for {output.age(waits)}"
-    running = [each for each in _status(patient).workspaces if each.worker.active == "active"]
-    if running:
+    found = _status(patient)
+    running = [each for each in found.workspaces if each.worker.active == "active"]
+    if any(each.is_paused for each in found.workspaces):
+        yield Finding(NOTE, f"{said}; the workspace is paused", "aap resume")
+    elif running:
         yield Finding(NOTE, f"{said}; the worker is busy", "aap logs --today")
     else:
         yield Finding(FAIL, f"{said}, and no worker runs", "aap doctor --only worker.path")

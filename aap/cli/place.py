@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aap.config import Loaded, Settings
     from aap.inbox import Spool
+    from aap.log import DailyLog
 
 
 class Place:
@@ -36,3 +37,10 @@ class Place:
         from aap.inbox import Spool
 
         return Spool(config.spool_root(self.settings))
+
+    @cached_property
+    def log(self) -> DailyLog:
+        """The workspace's daily log, for what is done by hand."""
+        from aap.log import DailyLog
+
+        return DailyLog(self.spool.logs, echo=False)

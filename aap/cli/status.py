@@ -13,7 +13,7 @@ from aap import SPOOL_FOLDER
 from aap.cli import output
 from aap.cli.place import Place
 from aap.errors import Exit
-from aap.inbox import Spool
+from aap.inbox import Pause, Spool, read_pause
 from aap.message import State, id_time
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Queue:
     oldest_at: float  # when it came; seconds since the epoch
     next_retry: float | None  # when the first deferred message is due
     outage: Outage | None
+    pause: Pause | None
 
 
 def status(place: Place, *, as_json: bool = False) -> int:
@@ -72,6 +73,7 @@ def look_at_spool(root: Path) -> Queue:
         oldest_at=id_time(named.id) if named else _arrival(first[0].path) if first else 0.0,
         next_retry=_next_retry(spool),
         outage=read_outage(root),
+        pause=read_pause(root),
     )
 
 
@@ -133,7 +135,7 @@ def _api(api: Unit) -> str:
 
 def _rows(each: WorkspaceUnits, queue: Queue) -> list[tuple[str, str]]:
     rows = [
-        ("inbox", _watch(each)),
+        ("inbox", _paused(queue.pause) if queue.pause else _watch(each)),
         ("worker", _worker(each.worker)),
         ("messages", _counts(queue)),
     ]
@@ -149,6 +151,12 @@ def _rows(each: WorkspaceUnits, queue: Queue) -> list[tuple[str, str]]:
 
 def _when(seconds: float) -> str:
     return f"in {output.age(seconds)}" if seconds > 0 else "due now"
+
+
+def _paused(pause: Pause) -> str:
+    since = output.age(time.time() - pause.since)
+    why = f": {output.one_line(pause.reason)}" if pause.reason else ""
+    return output.paint(f"paused for {since}{why}", "yellow") + "; aap resume"
 
 
 def _watch(each: WorkspaceUnits) -> str:
@@ -219,12 +227,14 @@ def _workspace_members(each: WorkspaceUnits, queue: Queue) -> dict[str, Any]:
         "name": each.name,
         "path": each.path,
         "watched": each.watch.active == "active",
-        "armed": each.watch.is_armed,
+        "armed": each.is_armed,
         "retries_timed": each.timer.is_armed,
         "worker": {"state": state_of(each.worker), "pid": each.worker.pid or None},
         "messages": queue.counts,
         "oldest": {"id": queue.oldest, "arrived": _iso(queue.oldest_at)} if queue.oldest else None,
         "next_retry": _iso(queue.next_retry),
+        "paused": queue.pause
+        and {"since": _iso(queue.pause.since), "reason": queue.pause.reason or None},
         "outage": outage
         and {
             "reason": outage.reason,

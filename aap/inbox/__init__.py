@@ -4,6 +4,16 @@
 """
 
 from aap.inbox.entry import Entry, is_visible
+from aap.inbox.pause import Pause, end_pause, read_pause, write_pause
 from aap.inbox.spool import Spool, Staged
 
-__all__ = ["Entry", "Spool", "Staged", "is_visible"]
+__all__ = [
+    "Entry",
+    "Pause",
+    "Spool",
+    "Staged",
+    "end_pause",
+    "is_visible",
+    "read_pause",
+    "write_pause",
+]

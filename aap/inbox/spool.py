@@ -47,13 +47,16 @@ class Staged(NamedTuple):
     target: Path
 
 
-def _flock(fd: int, deadline: float) -> None:
+_OTHER_WORKER = "another worker is at work on this workspace"
+
+
+def _flock(fd: int, deadline: float, complaint: str = _OTHER_WORKER) -> None:
     while True:
         try:
             return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise TryAgainError("another worker is at work on this workspace") from None
+                raise TryAgainError(complaint) from None
             time.sleep(0.05)
 
 
@@ -106,7 +109,26 @@ class Spool:
         fd = os.open(self.root / LOCK, flags, files.FILE_MODE)
         try:
             _flock(fd, time.monotonic() + patience)
+            with suppress(OSError):  # a full disk: whose the lock is stays unknown
+                os.ftruncate(fd, 0)
+                os.pwrite(fd, b"%d\n" % os.getpid(), 0)
             yield
+        finally:
+            os.close(fd)
+
+    def lock_holder(self) -> int:
+        """Return the pid of the worker that holds the lock; 0 if none does, -1 if unknown."""
+        try:
+            fd = os.open(self.root / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return 0
+        try:
+            # For a moment and shared: a worker that starts right now tries again.
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return 0
+        except BlockingIOError:
+            text = os.read(fd, 20).strip()
+            return int(text) if text.isdigit() else -1
         finally:
             os.close(fd)
 
@@ -313,6 +335,22 @@ class Spool:
             with suppress(ValueError):
                 notes.append(json.loads(line))
         return notes
+
+    @contextmanager
+    def lock_notes(self, message_id: str, patience: float = 0.0) -> Iterator[None]:
+        """Be the one who decides by a message's notes, for the length of the block.
+
+        Others may still append. A process that dies lets go. Raises TryAgainError if
+        another one still holds it after `patience` seconds.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(self._notes_path(message_id), flags, files.FILE_MODE)
+        try:
+            complaint = f"another reply to {message_id} is being sent"
+            _flock(fd, time.monotonic() + patience, complaint)
+            yield
+        finally:
+            os.close(fd)
 
     def _notes_path(self, message_id: str) -> Path:
         return self.root / NOTES / f"{message_id}.jsonl"

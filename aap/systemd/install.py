@@ -156,7 +156,7 @@ class _Installation:
         names = units.armed(self._plan.workspaces)
         shown = self._manager.show(*names)
         self._check_loaded(shown)
-        asleep = [n for n, unit in shown.items() if not unit.is_armed]
+        asleep = [n for n, unit in shown.items() if not self._is_armed(unit)]
         # The socket is last: what it lets in, somebody watches.
         for name in asleep:
             # --now would stop what the user had started without enabling it.
@@ -168,6 +168,12 @@ class _Installation:
             self._actions.append(f"enabled and started {name}")
         self._check_armed(self._manager.show(*names))
 
+    def _is_armed(self, unit: managers.Unit) -> bool:
+        """A paused workspace stays paused: its path unit would not start."""
+        paused = (p for p in self._plan.workspaces.values() if units.pause_file(p).exists())
+        resting = {units.worker_path(path) for path in paused}
+        return unit.is_armed or (unit.name in resting and unit.file_state == "enabled")
+
     def _check_loaded(self, shown: Mapping[str, managers.Unit]) -> None:
         for unit in shown.values():
             if unit.load != "loaded":
@@ -178,7 +184,7 @@ class _Installation:
 
     def _check_armed(self, shown: Mapping[str, managers.Unit]) -> None:
         for unit in shown.values():
-            if not unit.is_armed:
+            if not self._is_armed(unit):
                 raise NotRunningError(
                     f"{unit.name} is {unit.active} ({unit.result or unit.sub})",
                     hint=f"journalctl --{self._plan.mode}-unit '{unit.name}'",
@@ -207,6 +213,8 @@ class _Installation:
         if not managers.has_linger():
             yield "lingering is off: aap stops when you log out"
         for path in self._plan.workspaces.values():
+            if units.pause_file(path).exists():
+                yield f"the workspace {path} is paused; aap resume ends it"
             if Path.home().is_relative_to(path):
                 yield f"the workspace {path} holds your home: the agent may change all of it"
         shown = self._manager.show(*units.armed(self._plan.workspaces), units.API).values()

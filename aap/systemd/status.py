@@ -30,6 +30,16 @@ class WorkspaceUnits:
     timer: Unit
     worker: Unit
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether `aap pause` keeps the inbox from being watched."""
+        return units.pause_file(self.path).exists()
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether the inbox is watched, now (or once it is resumed) and after a reboot."""
+        return self.watch.is_armed or (self.is_paused and self.watch.file_state == "enabled")
+
 
 @dataclass(frozen=True)
 class Status:
@@ -43,7 +53,7 @@ class Status:
     @property
     def is_armed(self) -> bool:
         """Whether a request would be taken and handled, now and after a reboot."""
-        watched = all(each.watch.is_armed for each in self.workspaces)
+        watched = all(each.is_armed for each in self.workspaces)
         return self.record is not None and self.socket.is_armed and watched
 
     @property

@@ -130,6 +130,11 @@ def sweep_timer(workspace: Path) -> str:
     return f"aap-sweep@{instance(workspace)}.timer"
 
 
+def pause_file(workspace: Path) -> Path:
+    """Return the file that keeps the path unit of `workspace` from starting."""
+    return workspace / SPOOL_FOLDER / "PAUSED"
+
+
 def sweep_service(workspace: Path) -> str:
     """Name the unit that re-admits what is due in `workspace`."""
     return f"aap-sweep@{instance(workspace)}.service"

@@ -19,7 +19,7 @@ from typing import Any
 from aap import SPOOL_FOLDER, files
 from aap.agents.prompt import Item, later_prompt
 from aap.bodies import digest
-from aap.inbox import Entry, Spool
+from aap.inbox import Entry, Spool, read_pause
 from aap.message import Digest, State, id_time
 
 RUN_FILE = "RUN"  # what runs now, for `aap status` and for this; gone when nothing does
@@ -31,7 +31,8 @@ def tell(workspace: Path, event: bytes, out: int = 1) -> None:
     """Write the hook's answer to `out`; nothing if there is nothing to tell."""
     spool = Spool(workspace / SPOOL_FOLDER)
     name = _event_name(event)
-    later = _later(spool) if name in {"PostToolUse", "Stop"} else []
+    tells = name in {"PostToolUse", "Stop"} and not read_pause(spool.root)
+    later = _later(spool) if tells else []
     if not later:
         return
     now = time.time()

@@ -20,7 +20,8 @@ from aap.message import State
 # The sweep holds the lock for moments; another worker for as long as its agent runs.
 _LOCK_PATIENCE = 5.0
 
-USAGE = "usage: python -m aap.worker --workspace PATH [--sweep]"
+_MODES = ("--sweep", "--try")
+USAGE = "usage: python -m aap.worker --workspace PATH [--sweep | --try]"
 
 
 def main(argv: list[str]) -> int:
@@ -30,11 +31,13 @@ def main(argv: list[str]) -> int:
     an exit of 0 with work left would spin, and systemd would give the unit up.
     """
     try:
-        workspace, sweep = _read_arguments(argv)
+        workspace, mode = _read_arguments(argv)
+        if mode == "--try":
+            return _try_out(workspace)
         spool = Spool(workspace / SPOOL_FOLDER)
         spool.create()
         log = DailyLog(spool.logs)
-        return _sweep(spool, log) if sweep else _work(spool, log)
+        return _sweep(spool, log) if mode == "--sweep" else _work(spool, log)
     except AapError as error:
         _complain(f"{error} ({error.hint})" if error.hint else str(error))
         return error.code
@@ -48,11 +51,19 @@ def _complain(text: str) -> None:
         os.write(1, f"<3>{line}\n".encode("utf-8", "replace"))
 
 
-def _read_arguments(argv: list[str]) -> tuple[Path, bool]:
-    words = [word for word in argv if word != "--sweep"]
-    if len(words) != 2 or words[0] != "--workspace":
+def _read_arguments(argv: list[str]) -> tuple[Path, str]:
+    modes = [word for word in argv[2:] if word in _MODES]
+    if argv[:1] != ["--workspace"] or len(argv) != 2 + len(modes) or len(modes) > 1:
         raise UsageError(USAGE)
-    return Path(words[1]), "--sweep" in argv
+    return Path(argv[1]), modes[0] if modes else ""
+
+
+def _try_out(workspace: Path) -> int:
+    from aap import config
+    from aap.worker.trial import print_trial
+
+    print_trial(workspace, config.load(workspace=str(workspace)).settings)
+    return Exit.OK
 
 
 def _sweep(spool: Spool, log: DailyLog) -> int:
@@ -75,8 +86,9 @@ def _work(spool: Spool, log: DailyLog) -> int:
 
     with Stop(signal.SIGTERM, signal.SIGINT) as stop:
         with spool.lock(_LOCK_PATIENCE):
-            Worker(spool, log, stop).drain()
+            paused = Worker(spool, log, stop).drain()
             left = spool.count(State.INBOX)
         log.event("info", "worker", "ended", waiting=left or None)
-    # Told to stop, 0 is right with work left too: systemd does not start us again.
-    return Exit.TRY_AGAIN if left and not stop.asked else Exit.OK
+    # Told to stop, or paused and not watched, 0 is right with work left too: systemd
+    # does not start us again.
+    return Exit.TRY_AGAIN if left and not stop.asked and not paused else Exit.OK

@@ -16,7 +16,7 @@ from aap import config
 from aap.agents import Item, Outcome, Verdict, find_agent
 from aap.config import Settings
 from aap.errors import ConfigError
-from aap.inbox import Entry, Spool
+from aap.inbox import Entry, Spool, read_pause
 from aap.log import DailyLog
 from aap.message import State, id_time
 from aap.worker import family
@@ -25,6 +25,8 @@ from aap.worker.hook import RUN_FILE
 from aap.worker.outage import Outage
 from aap.worker.runner import Runner, Task
 from aap.worker.stop import Stop
+
+_PAUSE_POLL = 0.5
 
 
 class Worker:
@@ -40,6 +42,7 @@ class Worker:
         self._settings = self._load()
         self._queue = Queue(spool, log, self._settings.max_body)
         self._outage = Outage(spool.root)
+        self._leaves_paused = False
 
     @property
     def _workspace(self) -> Path:
@@ -48,11 +51,14 @@ class Worker:
     def _load(self) -> Settings:
         return config.load(workspace=str(self._workspace)).settings
 
-    def drain(self) -> None:
-        """Handle messages until none is ready, or `stop` is asked."""
+    def drain(self) -> bool:
+        """Handle messages until none is ready, or `stop` is asked.
+
+        Returns True if it left because the workspace is paused and not watched.
+        """
         self._recover()
         family.adopt_orphans()
-        while not self._stop.asked:
+        while self._may_go_on():
             batch = self._queue.claim(self._settings.batch_max, self._settings.settle)
             if batch:
                 self._handle(batch)
@@ -61,6 +67,23 @@ class Worker:
             else:
                 break
         self._prune()
+        return self._leaves_paused
+
+    def _may_go_on(self) -> bool:
+        """Wait as long as the workspace is paused; False when it is time to leave.
+
+        A worker leaves a paused workspace only when its path unit does not watch:
+        else the next one would be started at once, and again.
+        """
+        pause = None if self._stop.asked else read_pause(self._spool.root)
+        if pause is None:
+            return not self._stop.asked
+        self._log.event("notice", "worker", "paused", reason=pause.reason or None)
+        while pause and not pause.unwatched and not self._stop.asked:
+            self._stop.wait(_PAUSE_POLL)
+            pause = read_pause(self._spool.root)
+        self._leaves_paused = pause is not None
+        return pause is None and not self._stop.asked
 
     def _recover(self) -> None:
         with suppress(FileNotFoundError):
