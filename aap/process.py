@@ -51,30 +51,43 @@ def run(
     timeout: float = TIMEOUT,
     stdin: str = "",
     environ: Mapping[str, str] | None = None,
+    family: bool = False,
 ) -> Outcome:
     """Run a command to its end and return how it ended, whatever its exit code.
 
     Messages come in English (LC_ALL=C.UTF-8). Raises NotFoundError when there is
     no such program, TryAgainError (the command is killed) after `timeout` seconds.
+    With `family` it has a session of its own, without the terminal, and what it has
+    started is killed with it: for scripts and launchers, whose work others do.
     """
+    import signal
     import subprocess
 
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             argv,
-            input=stdin,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            timeout=timeout,
             env={**(os.environ if environ is None else environ), "LC_ALL": "C.UTF-8"},
-            check=False,
+            start_new_session=family,
         )
     except FileNotFoundError as error:
         raise NotFoundError(f"the program {argv[0]} is not there") from error
-    except subprocess.TimeoutExpired as error:
-        raise TryAgainError(f"{shlex.join(argv)} did not end within {timeout:g} s") from error
-    return Outcome(tuple(argv), done.returncode, done.stdout, done.stderr)
+    with process:
+        try:
+            out, err = process.communicate(stdin, timeout=timeout)
+        except BaseException as error:
+            if family:
+                os.killpg(process.pid, signal.SIGKILL)  # not reaped yet: the pid is still its own
+            process.kill()
+            if isinstance(error, subprocess.TimeoutExpired):
+                text = f"{shlex.join(argv)} did not end within {timeout:g} s"
+                raise TryAgainError(text) from error
+            raise
+    return Outcome(tuple(argv), process.returncode, out, err)
 
 
 def check(argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str = "", hint: str = "") -> str:

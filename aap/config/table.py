@@ -287,6 +287,24 @@ class Settings:
     session_max_runs: int = _setting(
         "int", "200", "Runs after which a session is replaced.", least=1
     )
+    delivery: str = _setting(
+        "choice",
+        "openclaw",
+        "Way out of replies: OpenClaw, a command of your own, or none.",
+        choices=("openclaw", "command", "none"),
+    )
+    delivery_cmd: str = _setting(
+        "command", "", "Program that sends a reply: text on stdin, AAP_CHANNEL and AAP_TARGET set."
+    )
+    delivery_timeout: float = _setting(
+        "duration", "60s", "Time each way of sending a reply may take.", least=0.1
+    )
+    failed_reply: str = _setting(
+        "text", "", "What the chat is told when its message was given up. Empty: nothing."
+    )
+    notify_cmd: str = _setting(
+        "command", "", "Program that is told of an outage, on stdin. Empty: nobody is."
+    )
     done_max_age: float = _setting("duration", "7d", "Age at which a handled message is removed.")
     done_max: int = _setting("int", "10000", "Handled messages kept at most.")
     log_max_age: float = _setting("duration", "30d", "Age at which a day's log is removed.")
