@@ -10,9 +10,10 @@ _aap() {
     fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case "$path:${COMP_WORDS[i]}" in
-            *:--attachment | *:--cites | *:--config | *:--conversation | *:--dir | *:--id | *:--limit | *:--only | *:--output | *:--reason | *:--since | *:--state | *:--text | *:--workspace | *:-w) ((i++)) ;;
+            *:--attachment | *:--cites | *:--config | *:--conversation | *:--dir | *:--id | *:--limit | *:--media | *:--only | *:--output | *:--reason | *:--since | *:--state | *:--text | *:--workspace | *:-w) ((i++)) ;;
             ":pause") path="pause" ;;
             ":resume") path="resume" ;;
+            ":reply") path="reply" ;;
             ":send") path="send" ;;
             ":logs") path="logs" ;;
             ":install") path="install" ;;
@@ -21,6 +22,7 @@ _aap() {
             ":doctor") path="doctor" ;;
             ":inbox") path="inbox" ;;
             ":config") path="config" ;;
+            ":openclaw") path="openclaw" ;;
             ":context") path="context" ;;
             ":skills") path="skills" ;;
             ":agent") path="agent" ;;
@@ -38,6 +40,8 @@ _aap() {
             "config:path") path="config path" ;;
             "config:validate") path="config validate" ;;
             "config:import") path="config import" ;;
+            "openclaw:check") path="openclaw check" ;;
+            "openclaw:setup") path="openclaw setup" ;;
             "context:append") path="context append" ;;
             "context:show") path="context show" ;;
             "context:check") path="context check" ;;
@@ -54,7 +58,7 @@ _aap() {
     COMPREPLY=()
     case "$path:$prev" in
         *:--workspace | *:-w) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; return ;;
-        *:--config | *:--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames; return ;;
+        *:--config | *:--media | *:--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames; return ;;
         *:--reason | *:--since | *:--limit | *:--attachment | *:--conversation | *:--text | *:--cites | *:--dir) :; return ;;
         *:--id) COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")); return ;;
         *:--only) COMPREPLY=($(compgen -W "user.runtime user.bus user.linger config.parse config.secret config.keys units.present units.enabled units.drift units.python units.failed units.limit socket.listening socket.port socket.exposed socket.answers worker.path worker.workspace worker.oldest agent.found agent.outage sandbox.enforced spool.permissions spool.fsync spool.space spool.strays spool.failed" -- "$cur")); return ;;
@@ -65,6 +69,7 @@ _aap() {
             "") COMPREPLY=($(compgen -W "--workspace -w --config --version -h --help" -- "$cur")) ;;
             "pause") COMPREPLY=($(compgen -W "--reason --now --json --workspace -w --config -h --help" -- "$cur")) ;;
             "resume") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
+            "reply") COMPREPLY=($(compgen -W "--media --reply-to --again --json --workspace -w --config -h --help" -- "$cur")) ;;
             "send") COMPREPLY=($(compgen -W "--stream --responses --json --workspace -w --config -h --help" -- "$cur")) ;;
             "logs") COMPREPLY=($(compgen -W "--today --since --follow -f --id --json --workspace -w --config -h --help" -- "$cur")) ;;
             "install") COMPREPLY=($(compgen -W "--system --user --linger --no-linger --yes --json --workspace -w --config -h --help" -- "$cur")) ;;
@@ -87,6 +92,9 @@ _aap() {
             "config path") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
             "config validate") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
             "config import") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
+            "openclaw") COMPREPLY=($(compgen -W "-h --help" -- "$cur")) ;;
+            "openclaw check") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
+            "openclaw setup") COMPREPLY=($(compgen -W "--write --json --workspace -w --config -h --help" -- "$cur")) ;;
             "context") COMPREPLY=($(compgen -W "-h --help" -- "$cur")) ;;
             "context append") COMPREPLY=($(compgen -W "--cites --workspace -w --config -h --help" -- "$cur")) ;;
             "context show") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
@@ -105,7 +113,8 @@ _aap() {
         return
     fi
     case "$path" in
-        "") COMPREPLY=($(compgen -W "pause resume send logs install uninstall status doctor inbox config context skills agent" -- "$cur")) ;;
+        "") COMPREPLY=($(compgen -W "pause resume reply send logs install uninstall status doctor inbox config openclaw context skills agent" -- "$cur")) ;;
+        "reply") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
         "send") : ;;
         "inbox") COMPREPLY=($(compgen -W "ls show new done add retry rm" -- "$cur")) ;;
         "inbox show") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
@@ -118,6 +127,7 @@ _aap() {
         "config set") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DELIVERY DELIVERY_CMD DELIVERY_TIMEOUT FAILED_REPLY NOTIFY_CMD DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
         "config unset") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DELIVERY DELIVERY_CMD DELIVERY_TIMEOUT FAILED_REPLY NOTIFY_CMD DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
         "config import") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames ;;
+        "openclaw") COMPREPLY=($(compgen -W "check setup" -- "$cur")) ;;
         "context") COMPREPLY=($(compgen -W "append show check rewrite stats" -- "$cur")) ;;
         "context append") : ;;
         "context show") : ;;

@@ -8,7 +8,7 @@ function __aap_at
     for word in (commandline -opc)[2..]
         if test $skip = 1
             set skip 0
-        else if contains -- $word --attachment --cites --config --conversation --dir --id --limit --only --output --reason --since --state --text --workspace -w
+        else if contains -- $word --attachment --cites --config --conversation --dir --id --limit --media --only --output --reason --since --state --text --workspace -w
             set skip 1
         else if not string match -q -- '-*' $word
             set -a path $word
@@ -25,6 +25,7 @@ complete -c aap -f
 
 complete -c aap -n '__aap_at' -a pause -d 'Give the agent nothing more; messages are accepted and wait'
 complete -c aap -n '__aap_at' -a resume -d 'End a pause: what waits is handled at once'
+complete -c aap -n '__aap_at' -a reply -d 'Answer a message in the chat it came from; the same text goes out once'
 complete -c aap -n '__aap_at' -a send -d 'Post a message to the own API, as a client would'
 complete -c aap -n '__aap_at' -a logs -d 'Show what the API, the worker and the agent did'
 complete -c aap -n '__aap_at' -a install -d 'Put the systemd units in place, or bring them up to date'
@@ -33,6 +34,7 @@ complete -c aap -n '__aap_at' -a status -d 'Show on one screen whether messages 
 complete -c aap -n '__aap_at' -a doctor -d 'Check everything that a message needs; name the command that mends it'
 complete -c aap -n '__aap_at' -a inbox -d 'The queue: list, show and settle messages'
 complete -c aap -n '__aap_at' -a config -d 'Settings, each with where it comes from'
+complete -c aap -n '__aap_at' -a openclaw -d 'OpenClaw\'s own configuration: is it made for an inbox behind it?'
 complete -c aap -n '__aap_at' -a context -d 'What the agent keeps between runs, in numbered blocks'
 complete -c aap -n '__aap_at' -a skills -d 'What agents should know of aap, put where they look'
 complete -c aap -n '__aap_at' -a agent -d 'The agent that answers: what runs, its sessions, whether it works'
@@ -52,6 +54,15 @@ complete -c aap -n '__aap_at resume +' -l json -d 'Print JSON for programs'
 complete -c aap -n '__aap_at resume +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
 complete -c aap -n '__aap_at resume +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at resume +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at reply +' -l media -r -F -d 'Send a file with it'
+complete -c aap -n '__aap_at reply +' -l reply-to -d 'Quote the message, where the channel can'
+complete -c aap -n '__aap_at reply +' -l again -d 'Send it though the same went out before'
+complete -c aap -n '__aap_at reply +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at reply +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at reply +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at reply +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at reply +' -x -a '(aap inbox ids 2>/dev/null)'
 
 complete -c aap -n '__aap_at send +' -l stream -d 'Ask for a streamed answer'
 complete -c aap -n '__aap_at send +' -l responses -d 'Use /v1/responses, not /v1/chat/completions'
@@ -197,6 +208,21 @@ complete -c aap -n '__aap_at config import +' -l workspace -s w -x -a '(__fish_c
 complete -c aap -n '__aap_at config import +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config import +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at config import +' -r -F
+
+complete -c aap -n '__aap_at openclaw' -a check -d 'Say setting by setting whether OpenClaw suits an inbox behind it, and why'
+complete -c aap -n '__aap_at openclaw' -a setup -d 'Show what should be changed in OpenClaw\'s configuration, or change it'
+complete -c aap -n '__aap_at openclaw' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at openclaw check +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at openclaw check +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at openclaw check +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at openclaw check +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at openclaw setup +' -l write -d 'Change the file; a backup stays beside it'
+complete -c aap -n '__aap_at openclaw setup +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at openclaw setup +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace it is about'
+complete -c aap -n '__aap_at openclaw setup +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at openclaw setup +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at context' -a append -d 'Append a block with the next id, and print that id'
 complete -c aap -n '__aap_at context' -a show -d 'Print the context cache, or some of its blocks'
