@@ -276,7 +276,7 @@ def _note_text(note: dict[str, Any]) -> str:
     """One line for what was noted of a message: when, what, why."""
     moment = note.get("time")
     when = _moment(moment) if isinstance(moment, (int, float)) else ""
-    rest = [str(note[key]) for key in ("event", "reason", "text") if note.get(key)]
+    rest = [str(note[key]) for key in ("event", "state", "reason", "text") if note.get(key)]
     return f"{when}  {': '.join(rest)}"
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aap.delivery.outcome import FAILED, SENDING, UNKNOWN, Letter, Outcome
+from aap.delivery.outcome import FAILED, PARTIAL, SENDING, SENT, UNKNOWN, Letter, Outcome
 from aap.errors import AapError, ConfigError, UsageError
 from aap.inbox import Spool
 from aap.message import Digest
@@ -57,7 +57,7 @@ def replies(notes: Iterable[Mapping[str, Any]]) -> list[Reply]:
         if note.get("event") != EVENT:
             continue
         name = str(note.get("reply") or number)
-        before = found.get(name) or Reply(name, SENDING, "")
+        before = found.get(name) or Reply(name, SENT, "")
         fields = {key: note[key] for key in Reply._fields if isinstance(note.get(key), str)}
         found[name] = before._replace(**{**fields, "id": name})
     return [
@@ -70,7 +70,7 @@ def replies(notes: Iterable[Mapping[str, Any]]) -> list[Reply]:
 
 def told(notes: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """Return what the chat has, or may have, in words for the agent of a repeated run."""
-    heads = {"sent": "", "partial": "(only a part of this arrived) "}
+    heads = {SENT: "", PARTIAL: "(only a part of this arrived) "}
     return tuple(
         f"{heads.get(each.state, '(perhaps sent, nobody knows) ')}{_content(each)}"
         for each in replies(notes)

@@ -144,7 +144,11 @@ class Worker:
 
     def _sent(self, message_id: str) -> tuple[str, ...]:
         notes = self._spool.notes(message_id)
-        return tuple(str(n.get("text", "")) for n in notes if n.get("event") == "reply")
+        if not notes:
+            return ()
+        from aap.delivery import told
+
+        return told(notes)
 
     # What becomes of the messages that the run left open
 
