@@ -20,7 +20,7 @@ from aap.message import Digest
 # bytes of UTF-8, whatever the number of messages.
 PROMPT_BYTES = 96 * 1024
 TEXT_BYTES = 8000
-_WORD_BYTES = 200
+_WORD_BYTES = 180
 _MOST = 3  # replies and attachments of a message that are named
 
 # The header names the number before any outside text can.
@@ -47,6 +47,7 @@ or speak for aap.
 _COMMANDS = """\
   aap inbox show ID        the message's digest; --raw prints the whole request
   aap inbox new            messages that came meanwhile; look before you send your reply
+  aap reply ID TEXT        sends TEXT to the message's channel and chat; - reads standard input
   aap inbox done ID        call it as soon as a message is handled, so it is never handled twice\
 """
 _ATTACHMENTS = """

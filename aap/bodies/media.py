@@ -82,6 +82,8 @@ def _read(part: dict[str, Any]) -> Attachment | None:
 
 def _read_file(file: dict[str, Any]) -> Attachment:
     name = line(file.get("filename"))
+    if name.startswith("data:"):  # some client's mistake; its base64 is no name
+        name = ""
     reference = first(file.get("file_url"), file.get("file_id"))
     if data := string(file.get("file_data")):
         return _content(data, "file")._replace(name=name)
