@@ -85,6 +85,11 @@ def id_time(message_id: str) -> float:
     return micros / 1_000_000
 
 
+def first_id(moment: float) -> str:
+    """Return what no id from `moment` (seconds since the epoch) on is less than."""
+    return _base32(max(0, int(moment * 1_000_000)), TIME_CHARS)
+
+
 class IdClock:
     """Gives ids that only rise, also when the machine's clock is set back.
 

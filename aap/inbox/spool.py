@@ -65,13 +65,14 @@ def _age(found: tuple[State, str]) -> tuple[bool, str]:
     return parse_name(name) is None, name
 
 
-def _oldest(found: list[tuple[State, str]], limit: int) -> list[tuple[State, str]]:
-    """Pick the first `limit` by age, in no order."""
+def _pick(found: list[tuple[State, str]], limit: int, newest: bool) -> list[tuple[State, str]]:
+    """Pick the first `limit` by age, or the last, in no order."""
+    choose = heapq.nlargest if newest else heapq.nsmallest
     # By the bare name first: to parse a name takes twenty times as long as to compare it.
-    first = heapq.nsmallest(limit, found, key=itemgetter(1))
+    first = choose(limit, found, key=itemgetter(1))
     if all(parse_name(name) for _, name in first):
         return first
-    return heapq.nsmallest(limit, found, key=_age)
+    return choose(limit, found, key=_age)
 
 
 class Spool:
@@ -84,6 +85,7 @@ class Spool:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._clock: IdClock | None = None
+        self._unsynced: dict[Path, None] | None = None  # folders, within `together`
 
     def folder(self, state: State) -> Path:
         """Return the folder of the messages in `state`."""
@@ -210,7 +212,7 @@ class Spool:
         """The newest id that is still to be handled, so that a clock set back breaks no order."""
         ahead = time.time() + _CLOCK_TRUST
         waiting = (State.INBOX, State.ACTIVE, State.DEFERRED, State.HOLD)
-        names = [name for state in waiting for name in self._names(state)]
+        names = [name for state in waiting for name in self.names(state)]
         for name in sorted(names, reverse=True):  # sorting is quicker than parsing them all
             known = parse_name(name)
             if known and id_time(known.id) < ahead:
@@ -219,8 +221,8 @@ class Spool:
 
     # Looking
 
-    def _names(self, state: State) -> list[str]:
-        """File names in the folder of `state` that count, in no order; none if it is missing."""
+    def names(self, state: State) -> list[str]:
+        """Return the file names in the folder of `state` that count, in no order; none if it is missing."""
         try:
             names = os.listdir(self.folder(state))
         except FileNotFoundError:
@@ -237,10 +239,25 @@ class Spool:
         """
         return self.page(*states, limit=limit)[0]
 
-    def page(self, *states: State, limit: int | None = None) -> tuple[list[Entry], int]:
-        """Return the first `limit` of `entries(*states)`, and how many there are in all."""
-        found = [(state, name) for state in states or ALL_STATES for name in self._names(state)]
-        return self._sorted(found if limit is None else _oldest(found, limit)), len(found)
+    def page(
+        self,
+        *states: State,
+        limit: int | None = None,
+        newest: bool = False,
+        since: str = "",
+        until: str = "",
+    ) -> tuple[list[Entry], int]:
+        """Return the first `limit` of `entries(*states)`, and how many there are in all.
+
+        With `newest` the last ones. `since` and `until` are ids, or beginnings as
+        `first_id` gives them: only messages from the one up to the other are meant.
+        """
+        found = [(state, name) for state in states or ALL_STATES for name in self.names(state)]
+        if since or until:
+            end = until or "~"
+            found = [each for each in found if since <= each[1] < end and parse_name(each[1])]
+        total = len(found)
+        return self._sorted(found if limit is None else _pick(found, limit, newest)), total
 
     def _sorted(self, found: list[tuple[State, str]]) -> list[Entry]:
         found.sort(key=_age)
@@ -248,7 +265,7 @@ class Spool:
 
     def count(self, state: State) -> int:
         """Count what is in the folder of `state`."""
-        return len(self._names(state))
+        return len(self.names(state))
 
     def usage(self) -> tuple[int, int]:
         """Count the messages in inbox/, and their bytes."""
@@ -267,7 +284,7 @@ class Spool:
             [
                 (state, name)
                 for state in ALL_STATES
-                for name in self._names(state)
+                for name in self.names(state)
                 if name[end] == print_ and parse_name(name)
             ]
         )
@@ -280,7 +297,7 @@ class Spool:
         if not prefix:
             raise UsageError("an id cannot be empty")
         looked = states or ALL_STATES
-        names = [(s, n) for s in looked for n in self._names(s) if n.startswith(prefix)]
+        names = [(s, n) for s in looked for n in self.names(s) if n.startswith(prefix)]
         found = self._sorted(names)
         exact = [entry for entry in found if entry.id == prefix]
         if len({entry.id for entry in exact or found}) > 1:
@@ -357,11 +374,26 @@ class Spool:
 
     # Changes of state
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make all moves within the block durable at its end, with one fsync a folder."""
+        self._unsynced = {}
+        try:
+            yield
+        finally:
+            folders, self._unsynced = self._unsynced, None
+            for folder in folders:
+                files.fsync_folder(folder)
+
     def _move(self, entry: Entry, state: State, name: Name | None = None) -> Entry:
         # A foreign name may have been used before, and rename(2) replaces: give an id.
         new = name or entry.name or Name(self._next_id(os.fsencode(entry.path.name)))
         target = self.folder(state) / str(new)
-        files.move(entry.path, target)
+        if self._unsynced is None:
+            files.move(entry.path, target)
+        else:
+            entry.path.rename(target)
+            self._unsynced |= {target.parent: None, entry.path.parent: None}
         return Entry(state, target, parse_name(target.name))
 
     def adopt(self, entry: Entry, raw: bytes) -> Entry:
@@ -386,19 +418,19 @@ class Spool:
         """Return a claimed message, as it was: its run never happened or says nothing of it."""
         return self._move(entry, State.INBOX)
 
-    def settle(self, message_id: str) -> bool:
+    def settle(self, message: str | Entry) -> bool:
         """Mark a message as handled, wherever it is; False if it was already.
 
         Raises NotFoundError if there is no such message.
         """
-        while True:
-            entry = self.find(message_id)
-            if entry.state is State.DONE:
-                return False
+        entry = self.find(message) if isinstance(message, str) else message
+        while entry.state is not State.DONE:
             # It may be claimed or settled between the look and the move: look again.
             with suppress(FileNotFoundError):
                 self._move(entry, State.DONE)
                 return True
+            entry = self.find(entry.id)
+        return False
 
     def defer(self, entry: Entry, at: float, reason: str) -> Entry:
         """Put a message off until `at`, one attempt older; the mtime carries the time."""
@@ -436,7 +468,10 @@ class Spool:
     def remove(self, entry: Entry) -> None:
         """Delete a message and its notes for good. Raises IsADirectoryError for a folder."""
         entry.path.unlink()
-        files.fsync_folder(entry.path.parent)
+        if self._unsynced is None:
+            files.fsync_folder(entry.path.parent)
+        else:
+            self._unsynced[entry.path.parent] = None
         with suppress(FileNotFoundError):
             self._notes_path(entry.id).unlink()
 
