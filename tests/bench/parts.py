@@ -17,7 +17,7 @@ from aap.inbox import Spool
 from aap.message import IdClock, State
 from tests.harness.machine import BootError, booted
 
-from . import peers, programs, wakeup
+from . import peers, programs, tokens, wakeup
 from .disk import settle
 from .figures import MeasureError, Report, Samples, alternate, ratios
 from .load import make_body, make_request
@@ -539,10 +539,20 @@ def measure_memory(bench: Bench) -> None:
                 bench.report.line(what, peak, "MiB")
 
 
+# 6. Tokens
+
+
+def measure_tokens(bench: Bench) -> None:
+    """What an agent reads of a message, against the whole request."""
+    bench.report.title("Tokens an agent spends to learn one message")
+    tokens.measure(bench.folder, bench.report)
+
+
 PARTS: dict[str, Callable[[Bench], None]] = {
     "start": measure_start,
     "list": measure_list,
     "wake": measure_wake,
     "enqueue": measure_enqueue,
     "memory": measure_memory,
+    "tokens": measure_tokens,
 }
