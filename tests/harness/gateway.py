@@ -265,9 +265,9 @@ def _read_options(words: Sequence[str]) -> Json | None:
     args: Json = {}
     rest = iter(words[2:])
     for word in rest:
-        name = word.removeprefix("--")
+        name, equals, value = word.removeprefix("--").partition("=")
         if name in VALUES:
-            args[name] = next(rest, "")
+            args[name] = value if equals else next(rest, "")
         elif name in FLAGS:
             args[name] = True
         else:
