@@ -24,6 +24,11 @@ class Outage:
         self._since = 0.0
         self._delay = 0.0
 
+    @property
+    def is_known(self) -> bool:
+        """True while it lasts, also for the next worker."""
+        return self._path.exists()
+
     def begin_or_go_on(self, reason: str, now: float) -> float:
         """Remember a failed try; return the seconds until the next one."""
         self._since = self._since or now

@@ -25,6 +25,7 @@ from aap.worker.hook import RUN_FILE
 from aap.worker.outage import Outage
 from aap.worker.runner import Runner, Task
 from aap.worker.stop import Stop
+from aap.worker.voice import tell_chat, tell_operator
 
 _PAUSE_POLL = 0.5
 
@@ -171,6 +172,8 @@ class Worker:
     def _put_off(self, entry: Entry, at: float, reason: str) -> None:
         tried = entry.attempts + 1
         if tried >= self._settings.max_attempts:
+            # Told first: who dies in between tries once more, and tells nobody twice.
+            tell_chat(self._spool, self._settings, self._log, entry, self._queue.digest(entry))
             self._spool.fail(entry, reason)
             self._log.event("error", "worker", "failed", id=entry.id, attempts=tried, reason=reason)
             return
@@ -188,8 +191,11 @@ class Worker:
 
     def _sit_out(self, reason: str) -> None:
         """Wait before the agent is tried again: its outage is not the messages' fault."""
+        is_new = not self._outage.is_known
         delay = self._outage.begin_or_go_on(reason, time.time())
         self._log.event("error", "worker", "outage", reason=reason, seconds=round(delay))
+        if is_new:
+            tell_operator(self._settings, self._log, "outage", reason)
         deadline = time.monotonic() + delay
         while not self._stop.asked and time.monotonic() < deadline:
             self._stop.wait(deadline - time.monotonic())

@@ -143,6 +143,50 @@ def test_a_missing_command_costs_no_attempt(bench: Bench, message: Make) -> None
     assert bench.states() == {ident: "done"}
 
 
+def test_an_outage_is_told_once_and_not_again_by_the_next_worker(
+    bench: Bench, message: Make
+) -> None:
+    told = bench.workspace / "told"
+    notify = bench.workspace.parent / "notify.sh"
+    notify.write_text(f'#!/bin/sh\necho "$AAP_EVENT $(cat)" >> "{told}"\n')
+    notify.chmod(0o755)
+    bench.settings |= {"AAP_AGENT_CLI": "/nowhere/agent", "AAP_NOTIFY_CMD": str(notify)}
+    bench.spool.deliver(message("hello"))
+    for _ in range(2):
+        process = bench.start()
+        until(lambda: (bench.spool.root / "OUTAGE").exists() and bench.log("outage"))
+        time.sleep(0.3)
+        process.terminate()
+        process.communicate(timeout=10)
+    assert len(bench.log("outage")) == 2
+    (line,) = told.read_text().splitlines()
+    assert line.startswith("outage cannot start /nowhere/agent")
+
+
+def test_a_chat_is_told_once_that_its_message_was_given_up(bench: Bench, message: Make) -> None:
+    sent = bench.workspace / "sent"
+    send = bench.workspace.parent / "send.sh"
+    send.write_text(f'#!/bin/sh\necho "$AAP_CHANNEL $AAP_TARGET $(cat)" >> "{sent}"\n')
+    send.chmod(0o755)
+    bench.agent("exit 3")
+    bench.settings |= {
+        "AAP_MAX_ATTEMPTS": "1",
+        "AAP_FAILED_REPLY": "Sorry, that failed.",
+        "AAP_DELIVERY": "command",
+        "AAP_DELIVERY_CMD": str(send),
+    }
+    ident = bench.spool.deliver(message("hello", "42"))
+    bench.spool.deliver(message("no chat"))
+    assert bench.work() == 0
+    assert set(bench.states().values()) == {"failed"}
+    # As after a kill between telling and giving up.
+    bench.spool.retry(bench.spool.find(ident))
+    assert bench.work() == 0
+    assert sent.read_text().splitlines() == ["telegram 42 Sorry, that failed."]
+    assert [line.fields["id"] for line in bench.log("apologised")] == [ident, ident]
+    assert len(bench.log("apology-failed")) == 1
+
+
 def test_without_an_agent_nothing_is_lost_and_the_log_says_so(bench: Bench, message: Make) -> None:
     ident = bench.spool.deliver(message("hello"))
     process = bench.start()
