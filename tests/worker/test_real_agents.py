@@ -207,3 +207,16 @@ def test_the_seeds_own_sample_runs(bench: Bench, model: Model, message: Make) ->
     assert "codex resume needs a terminal" in " ".join(
         line.fields["note"] for line in bench.log("command-changed")
     )
+
+
+def test_a_fall_of_caching_is_told_to_the_agent(real: Bench, model: Model, message: Make) -> None:
+    model.add(*(say(tokens=(1000, 800, 10)) for _ in range(5)), say(tokens=(1000, 100, 10)), say())
+    for number in range(6):
+        real.spool.deliver(message(f"message {number}"))
+        assert real.work(timeout=60) == 0
+    lines = (real.spool.root / "context" / "usage.jsonl").read_text().splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == ["init", *["work"] * 6]
+    prompts = [request.newest for request in model.requests]
+    pointed = ["provider's cache" in prompt for prompt in prompts]
+    assert pointed == [False] * 6 + [True]
+    assert "Only 10% of the last run's input" in prompts[-1]
