@@ -80,14 +80,14 @@ def _add(text: str, node: Node, path: Path, value: Any) -> str:
         whole = updated(None, path, value)
         indent = _indent_of(text, node.start)
         return text[: node.start] + _write(text, whole, indent) + text[node.end :]
-    return _insert(text, node, "" if wants_list else str(step), content)
+    return _insert(text, node, None if wants_list else str(step), content)
 
 
-def _insert(text: str, node: Node, name: str, content: Any) -> str:
-    """Put a member (an item, where `name` is empty) behind the last one of `node`."""
+def _insert(text: str, node: Node, name: str | None, content: Any) -> str:
+    """Put a member (an item, where `name` is None) behind the last one of `node`."""
     below = list((node.members or {}).values()) or node.items or []
     last = max(below, key=lambda each: each.end, default=None)
-    head = f"{_name(name, _is_quoted(text))}: " if name else ""
+    head = "" if name is None else f"{_name(name, _is_quoted(text))}: "
     if last is not None and "\n" not in text[node.start : node.end]:
         written = json.dumps(content, ensure_ascii=False)
         return f"{text[: last.end]}, {head}{written}{text[last.end :]}"
