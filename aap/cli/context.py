@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -178,11 +179,11 @@ def _cache(place: Place) -> Cache:
 
 
 def _text(text: str | None) -> str:
-    if text is not None and text != "-":
-        return text
     if text is None and sys.stdin.isatty():
         raise UsageError("give a text, or - for stdin", hint="aap context append --help")
+    # Whatever the locale made of the argument's bytes: the file is UTF-8.
+    raw = sys.stdin.buffer.read() if text in {None, "-"} else os.fsencode(text or "")
     try:
-        return sys.stdin.buffer.read().decode("utf-8")
+        return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UsageError(f"stdin is no UTF-8 text at byte {error.start}") from None
+        raise UsageError(f"the text is no UTF-8 at byte {error.start}") from None

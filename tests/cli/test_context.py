@@ -103,6 +103,14 @@ def test_control_characters_reach_no_terminal(
     assert "a\\x1b[2Jb" in screen.screen
 
 
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_the_file_is_utf_8_in_any_locale(aap: Run, spool: Spool, locale: str) -> None:
+    plain = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    assert aap("context", "append", "Z\u00fcrich", **plain).stdout == "001\n"
+    assert aap("context", "show", **plain).stdout == "BLOCK_ID: 001\nZ\u00fcrich\n"
+    assert aap("context", "show", "001", **plain).returncode == 0
+
+
 # stats
 
 
