@@ -16,6 +16,8 @@ from aap.delivery.outcome import FAILED, SENT, UNKNOWN, Letter, Outcome, find_id
 from aap.errors import AapError, NotFoundError, TryAgainError
 from aap.openclaw import Gateway
 
+Json = dict[str, Any]
+
 COMMAND = "openclaw"
 # The kernel's limit for one argument, MAX_ARG_STRLEN, with the zero at its end.
 ARGUMENT_BYTES = 128 * 1024 - 1
@@ -48,20 +50,50 @@ def send(letter: Letter, timeout: float, environ: Mapping[str, str] = os.environ
 
 def send_by_gateway(gateway: Gateway, letter: Letter, timeout: float) -> Outcome:
     """Post a letter to the gateway. Raises NotTakenError where it took none."""
-    body = json.dumps({"tool": "message", "action": "send", "args": _arguments(letter)}).encode()
+    arguments = _arguments(letter)
+    try:
+        status, answer = _invoke(gateway, arguments, timeout)
+    except TryAgainError as error:
+        return Outcome(UNKNOWN, "gateway", reason=str(error))
+    outcome = _judge(status, answer)
+    if outcome.state == UNKNOWN and status == 500 and _is_refused_dry(gateway, arguments, timeout):
+        raise NotTakenError(outcome.reason)
+    return outcome
+
+
+def _is_refused_dry(gateway: Gateway, arguments: Json, timeout: float) -> bool:
+    """Whether the gateway will not even pretend to send this.
+
+    It answers 500 "tool execution failed" to everything: an account that does not exist,
+    as well as a chat service that broke off in the middle. A dry run does what comes before
+    the sending; where that fails, nothing can have been sent.
+    """
+    try:
+        status, _ = _invoke(gateway, {**arguments, "dryRun": True}, timeout)
+    except (TryAgainError, NotTakenError):
+        return False
+    return status == 500
+
+
+def _invoke(gateway: Gateway, arguments: Json, timeout: float) -> tuple[int, Any]:
+    """Call the gateway's tool; return status and answer.
+
+    Raises NotTakenError where the call did not arrive, TryAgainError where nothing came back.
+    """
+    body = json.dumps({"tool": "message", "action": "send", "args": arguments}).encode()
     if len(body) > BODY_BYTES:
         raise NotTakenError("the text is longer than its 2 MB")
     headers = {"Content-Type": "application/json"}
     if gateway.secret:
         headers["Authorization"] = f"Bearer {gateway.secret}"
+    status, raw = _post(gateway, body, headers, timeout)
     try:
-        status, raw = _post(gateway, body, headers, timeout)
-    except TryAgainError as error:
-        return Outcome(UNKNOWN, "gateway", reason=str(error))
-    return _judge(status, raw)
+        return status, json.loads(raw)
+    except ValueError:
+        return status, {}
 
 
-def _arguments(letter: Letter) -> dict[str, str]:
+def _arguments(letter: Letter) -> Json:
     arguments = {
         "channel": _channel(letter),
         "target": letter.target,
@@ -101,11 +133,7 @@ def _post(
         connection.close()
 
 
-def _judge(status: int, raw: bytes) -> Outcome:
-    try:
-        answer = json.loads(raw)
-    except ValueError:
-        answer = {}
+def _judge(status: int, answer: Any) -> Outcome:
     if status in _NOT_BEGUN:
         raise NotTakenError(f"{status}, {judge_error(answer, 'gateway').reason}")
     if status == 200:
@@ -122,11 +150,16 @@ def _judge_result(answer: Any) -> Outcome:
     if not isinstance(answer, dict) or answer.get("ok") is not True:
         return Outcome(UNKNOWN, "gateway", reason="an answer that is not the gateway's")
     details = result.get("details") if isinstance(result, dict) else None
-    if isinstance(details, dict) and (
-        details.get("ok") is False or details.get("deliveryStatus") not in {None, "sent"}
-    ):
+    if isinstance(details, dict) and _is_failure(details):
         return judge_error(details, "gateway")
     return Outcome(SENT, "gateway", find_id(result) or _id_in_text(result))
+
+
+def _is_failure(details: Json) -> bool:
+    delivery = details.get("messageDelivery")
+    partial = isinstance(delivery, dict) and delivery.get("partialDelivery") is True
+    failed = details.get("deliveryStatus") not in {None, "sent"}
+    return details.get("ok") is False or partial or failed
 
 
 def _id_in_text(result: Any) -> str:

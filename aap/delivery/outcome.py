@@ -53,7 +53,8 @@ def judge_error(answer: Any, via: str) -> Outcome:
     reason = " ".join(str(details.get("message") or details.get("type") or "no reason").split())
     reason = reason[:500]
     marks = json.dumps([details, members.get("deliveryStatus")], default=str)
-    if PARTIAL_CODE in marks or "partial_failed" in marks:
+    partial = True in _find(answer, "partialDelivery", 0)
+    if partial or PARTIAL_CODE in marks or "partial_failed" in marks:
         return Outcome(PARTIAL, via, find_id(answer), reason)
     if True in _find(answer, "sentBeforeError", 0):
         return Outcome(UNKNOWN, via, find_id(answer), reason)

@@ -73,6 +73,19 @@ def test_a_gateway_that_knows_another_key_leaves_it_to_the_command(
     assert gateway.unauthorized == 1
 
 
+def test_a_channel_that_the_gateway_does_not_have_is_the_commands_to_judge(
+    aap: Run, spool: Spool, message: str, gateway: Gateway, command: Path
+) -> None:
+    # The gateway says "tool execution failed" to this as to a failure in the middle.
+    gateway.missing.add("telegram")
+    gateway.next("refused")
+    done = aap("reply", message, "hello")
+    assert done.returncode == 1
+    assert "not sent: Call to 'sendMessage' failed" in done.stderr
+    assert [call.via for call in gateway.calls] == ["command"]
+    assert replies_of(spool, message) == [("failed", "hello")]
+
+
 def test_with_no_way_at_all_nothing_is_sent_and_it_may_be_tried_again(
     aap: Run, spool: Spool, message: str, chat: Chat, programs: Path
 ) -> None:

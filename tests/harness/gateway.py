@@ -114,6 +114,7 @@ class Gateway(Chat):
         super().__init__(folder)
         self.token = token
         self.unauthorized = 0
+        self.missing: set[str] = set()  # channels that are not set up
         self.ended = threading.Event()
         handler = type("Handler", (_Handler,), {"gateway": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", port), handler)
@@ -171,6 +172,10 @@ class _Handler(BaseHTTPRequestHandler):
         args = {"action": body.get("action"), **body.get("args", {})}
         if args["action"] != "send" or not args.get("target"):
             return self._refuse(400, "tool_error", "Action send requires a target.")
+        if args.get("channel") in self.gateway.missing:
+            return self._refuse(500, "tool_error", "tool execution failed")
+        if args.get("dryRun") is True:
+            return self._send_json(200, {"ok": True, "result": {"details": {"dryRun": True}}})
         return self._act_out(self.gateway.send("http", args))
 
     def _act_out(self, call: Call) -> None:
