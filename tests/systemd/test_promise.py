@@ -68,7 +68,7 @@ def first_of_each(words: list[str]) -> list[str]:
 def starts(user: User, unit: str) -> list[float]:
     """When the service was started, in seconds."""
     text = user.journal("-o", "short-unix", f"USER_UNIT={unit}")
-    found = re.findall(r"^(\d+\.\d+) .*: Start(?:ed|ing) ", text, re.MULTILINE)
+    found = re.findall(r"^(\d+\.\d+) .*: Started ", text, re.MULTILINE)
     return sorted({round(float(stamp), 3) for stamp in found})
 
 
@@ -124,7 +124,7 @@ def test_nothing_is_lost_or_doubled_while_everything_is_killed(user: User) -> No
     assert user.systemctl("--failed", "--plain", "--no-legend") == ""
     busiest = Counter(int(stamp) for stamp in starts(user, worker)).most_common(1)
     print(f"{kills} kills and restarts; worker starts in the busiest second: {busiest}")
-    assert busiest[0][1] <= 6
+    assert busiest[0][1] <= 4
 
 
 _FAST = "[Service]\nRestartSec=300ms\n"
