@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from aap.config.keys import KeyRing
@@ -16,7 +15,8 @@ class LiveKeys:
     """A key ring that is read again when its file has changed.
 
     Never opens what was closed: once there was a key, one is asked for until the API
-    starts again, and a file that cannot be read leaves the keys that were known.
+    starts again. A file that cannot be read leaves the keys that were known; where there
+    were none it closes, since somebody meant to have one.
     """
 
     def __init__(self, file: Path, plain: str = "") -> None:
@@ -25,7 +25,7 @@ class LiveKeys:
         self._looked = 0.0
         self._seen = self._look()
         self._ring = KeyRing.load(file, plain)
-        self._required = len(self._ring) > 0
+        self._required = self._ring.is_required
 
     def __len__(self) -> int:
         self._refresh()
@@ -43,14 +43,18 @@ class LiveKeys:
         seen = self._look()
         if seen == self._seen:
             return
-        self._seen = seen
-        with suppress(ConfigError):
+        try:
             self._ring = KeyRing.load(self._file, self._plain)
-            self._required = self._required or len(self._ring) > 0
+        except ConfigError:  # to be read again at the next look: descriptors may have run out
+            self._required = True
+            return
+        self._seen = seen
+        self._required = self._required or self._ring.is_required
 
-    def _look(self) -> tuple[int, int, int] | None:
+    def _look(self) -> tuple[int, ...] | None:
         try:
             facts = self._file.stat()
         except OSError:
             return None
-        return facts.st_ino, facts.st_size, facts.st_mtime_ns
+        # The change time covers permissions and a hand that sets the modification time back.
+        return facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns

@@ -18,7 +18,7 @@ from aap.api.intake import Intake
 from aap.api.journal import Journal
 from aap.api.keys import LiveKeys
 from aap.api.server import Server
-from aap.config import Settings, is_loopback, keys_file, load, spool_root, workspaces
+from aap.config import Loaded, Settings, is_loopback, keys_file, load, spool_root
 from aap.errors import AapError, ConfigError, Exit, UsageError
 from aap.inbox import Spool
 from aap.systemd.daemon import listen_sockets
@@ -45,16 +45,18 @@ def run(argv: Sequence[str], journal: Journal) -> Exit:
     Raises AapError.
     """
     flags = _read_flags(argv)
-    settings = load(
+    loaded = load(
         workspace=flags.get("--workspace", [None])[-1],
         config_file=flags.get("--config", [None])[-1],
-    ).settings
+    )
+    settings = loaded.settings
     keys = LiveKeys(keys_file(), settings.api_key)
     passed = listen_sockets()
     sockets = passed or [_bind(address) for address in _addresses(flags, settings)]
     _check_exposure(sockets, keys)
     _raise_file_limit(settings.max_connections)
-    return _serve(settings, keys, sockets, settings.idle_exit if passed else 0.0, journal)
+    idle_exit = settings.idle_exit if passed else 0.0
+    return _serve(loaded, keys, sockets, idle_exit, journal)
 
 
 def _read_flags(argv: Sequence[str]) -> dict[str, list[str]]:
@@ -106,7 +108,7 @@ def _check_exposure(sockets: Sequence[socket.socket], keys: LiveKeys) -> None:
     if open_to_all and not len(keys):
         raise ConfigError(
             f"{open_to_all[0]} is reachable from other machines, and there is no key",
-            hint="make one with: aap config key add NAME",
+            hint="make one with: aap key new NAME",
         )
 
 
@@ -120,7 +122,7 @@ def _raise_file_limit(connections: int) -> None:
 
 
 def _serve(
-    settings: Settings,
+    loaded: Loaded,
     keys: LiveKeys,
     sockets: list[socket.socket],
     idle_exit: float,
@@ -130,9 +132,10 @@ def _serve(
         journal.event("error", "stale", hint="inbox/ was made anew; starting again to reach it")
         server.stop(Exit.FAILED)
 
+    settings = loaded.settings
     intakes = {
         name: Intake(name, _spool(path), _levels(settings), restart)
-        for name, path in workspaces(settings).items()
+        for name, path in loaded.workspaces.items()
     }
     app = App(intakes, keys, _policy(settings), journal)
     server = Server(app, sockets, limits=_limits(settings), idle_exit=idle_exit)

@@ -84,7 +84,7 @@ def _wish(place: Place, linger: bool | None, mode: str) -> Wish:
         host=settings.host,
         port=settings.port,
         has_key=bool(KeyRing.load(config.keys_file(), settings.api_key)),
-        workspaces=config.workspaces(settings),
+        workspaces=place.loaded.workspaces,
         secrets=config.secrets_folder(),
         python=sys.executable,
         folders=tuple(_spool_folders(place)),

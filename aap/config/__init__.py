@@ -15,11 +15,13 @@ from aap.config.paths import (
     system_file,
     user_file,
     workspace_file,
-    workspaces,
+    workspaces_file,
 )
+from aap.config.registry import MAIN
 from aap.config.table import SETTINGS, Setting, Settings, is_loopback
 
 __all__ = [
+    "MAIN",
     "SETTINGS",
     "DoubtfulConfigError",
     "Finding",
@@ -38,5 +40,5 @@ __all__ = [
     "system_file",
     "user_file",
     "workspace_file",
-    "workspaces",
+    "workspaces_file",
 ]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from aap.config.envfile import DoubtfulConfigError, Finding, decode, read_bytes
 from aap.config.files import locked, real_file
-from aap.errors import ConfigError, NotFoundError
+from aap.errors import ConfigError, NotFoundError, UsageError
 from aap.files import make_folder, write_atomic
 
 PLAIN_NAME = "API_KEY"
@@ -43,11 +43,20 @@ class KeyRing:
     """The keys that clients may use. False where there are none.
 
     `findings` say what is wrong with the file itself: others can read or change it.
+    `is_required` says whether clients need a key: a file that has lost its last key still asks
+    for one, which nobody has; where there is no file, and no other key, all are welcome.
     """
 
-    def __init__(self, hashes: Mapping[str, bytes], findings: tuple[Finding, ...] = ()) -> None:
+    def __init__(
+        self,
+        hashes: Mapping[str, bytes],
+        findings: tuple[Finding, ...] = (),
+        *,
+        is_required: bool = True,
+    ) -> None:
         self._hashes = dict(hashes)
         self.findings = findings
+        self.is_required = is_required
 
     @classmethod
     def load(cls, file: Path, plain: str = "") -> KeyRing:
@@ -56,10 +65,11 @@ class KeyRing:
         Raises ConfigError for a file that is there and cannot be read, or has a line that
         is no key: to go on with fewer keys, or none, would open what was closed.
         """
-        hashes = _read(file)
+        text = _read(file)
+        hashes = _parse(text or "", file)
         if plain:
             hashes[PLAIN_NAME] = _hash(plain)
-        return cls(hashes, tuple(_look_at(file)))
+        return cls(hashes, tuple(_look_at(file)), is_required=bool(plain) or text is not None)
 
     def __len__(self) -> int:
         return len(self._hashes)
@@ -84,9 +94,10 @@ class KeyRing:
         return found
 
 
-def add_key(file: Path, name: str, plain: str) -> bool:
-    """Store the hash of `plain` under `name`, replacing that name's key; False: it was so.
+def add_key(file: Path, name: str, plain: str, *, replace: bool = True) -> bool:
+    """Store the hash of `plain` under `name`; False: it was so.
 
+    Takes the place of that name's key, unless `replace` is false: then it raises UsageError.
     Creates the file (0600) and its folder. Raises ConfigError.
     """
     if not _NAME.fullmatch(name):
@@ -96,39 +107,52 @@ def add_key(file: Path, name: str, plain: str) -> bool:
         raise ConfigError("this is no key: it is empty, or has blanks or control characters")
     make_folder(file.parent)
     with locked(file.parent):
-        hashes = _read(file)
+        text = _read(file) or ""
+        hashes = _parse(text, file)
         hashed = _hash(plain)
+        if name in hashes and not replace:
+            hint = f"take another name, or first: aap key revoke {name}"
+            raise UsageError(f'there is a key "{name}" already', hint=hint)
         if hashes.get(name) == hashed:
             return False
-        hashes[name] = hashed
-        _write(file, hashes)
+        rest = _without(text, name)
+        line = f"{name} sha256:{hashed.hex()}\n"
+        _write(file, (rest if not rest or rest.endswith("\n") else f"{rest}\n") + line)
     return True
 
 
 def remove_key(file: Path, name: str) -> None:
-    """Take the key `name` away; raises NotFoundError."""
+    """Take the key `name` away; raises NotFoundError. The file stays, if need be empty."""
     if file.exists():
         with locked(file.parent):
-            hashes = _read(file)
-            if hashes.pop(name, None) is not None:
-                _write(file, hashes)
+            text = _read(file) or ""
+            if name in _parse(text, file):
+                _write(file, _without(text, name))
                 return
-    raise NotFoundError(f'there is no key "{name}" in {file}')
+    raise NotFoundError(f'there is no key "{name}" in {file}', hint="aap key ls")
 
 
-def _write(file: Path, hashes: Mapping[str, bytes]) -> None:
-    lines = [f"{name} sha256:{hashed.hex()}\n" for name, hashed in hashes.items()]
-    write_atomic(real_file(file), "".join(lines).encode())
+def _without(text: str, name: str) -> str:
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if line.split(maxsplit=1)[:1] != [name])
 
 
-def _read(file: Path) -> dict[str, bytes]:
+def _write(file: Path, text: str) -> None:
+    write_atomic(real_file(file), text.encode())
+
+
+def _read(file: Path) -> str | None:
+    """The file's text; None if there is no file."""
     try:
-        text = decode(read_bytes(file), str(file))
+        return decode(read_bytes(file), str(file))
     except FileNotFoundError:
-        return {}
+        return None
     except OSError as error:
         hint = f"ls -l {file}"
         raise ConfigError(f"{file} cannot be read: {error.strerror}", hint=hint) from None
+
+
+def _parse(text: str, file: Path) -> dict[str, bytes]:
     hashes = {}
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip() and not line.startswith("#"):
@@ -142,7 +166,7 @@ def _read_line(line: str, number: int, file: Path) -> tuple[str, bytes]:
     if match is None:
         # No excerpt: it might be a key in plain.
         message = "this line is no key: NAME sha256: and 64 hexadecimal digits"
-        hint = "take the line away; a key is added by: aap config set API_KEY -"
+        hint = "take the line away; a key is added by: aap key new NAME"
         raise DoubtfulConfigError(
             (Finding("bad-key-line", str(file), message, number, 1, hint=hint),)
         )

@@ -6,7 +6,8 @@ What comes first wins:
 2. `AAP_*` variables (`AAP_PORT` and so on)
 3. secrets: systemd credentials (`api-key`, `a2a-key`), then the files of these names in the
    folder `secrets`. Above the files, since an agent may write its workspace's file.
-4. `<workspace>/.ai-agent-proxy.conf`
+4. `<workspace>/.ai-agent-proxy.conf`; what it says of the API counts in `main` only, for all
+   workspaces, since there is one API
 5. `aap.conf` of the user, or in its place the file that `--config` or `AAP_CONFIG` names
 6. `/etc/aap/aap.conf`
 7. defaults
@@ -14,6 +15,10 @@ What comes first wins:
 `./.ai-agent-proxy.conf` is read only where the current folder is the workspace. ai-agent-proxy
 read it anywhere; but the units have another current folder than the person at the terminal,
 and would run on other settings than `aap` shows. `aap --config` and `aap config import` take it.
+
+The workspace is the one that `--workspace` or `AAP_WORKSPACE` names, else the default of the
+file `workspaces`, else `main`. They may also give a path: one that no other workspace has
+takes the place of `main`'s.
 """
 
 from __future__ import annotations
@@ -31,7 +36,14 @@ from aap.config.envfile import (
     parse,
     read_bytes,
 )
-from aap.config.paths import secrets_folder, system_file, user_file, workspace_file
+from aap.config.paths import (
+    secrets_folder,
+    system_file,
+    user_file,
+    workspace_file,
+    workspaces_file,
+)
+from aap.config.registry import MAIN, Registry, is_name, read_registry
 from aap.config.table import NAMES, SETTINGS, Setting, Settings, Value, nearest_key
 from aap.errors import ConfigError
 
@@ -47,9 +59,10 @@ SAMPLE_KEY = "aibot_<your-key-something>"
 class Origin(NamedTuple):
     """Where a value came from.
 
-    `where` is flag, environment, credential, secret, workspace, config, user, system or
-    default; `name` is the flag's, the variable's or the file's name for people; `text` is
-    the value as written (a secret too: mask it where `SETTINGS[key].secret`).
+    `where` is flag, environment, credential, secret, workspaces (a line of that file),
+    workspace, config, user, system or default; `name` is the flag's, the variable's or the
+    file's name for people; `text` is the value as written (a secret too: mask it where
+    `SETTINGS[key].secret`).
     """
 
     where: str
@@ -63,12 +76,21 @@ class Origin(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """Settings, the origin of each by key, harmless findings, and the files that were read."""
+    """Settings, the origin of each by key, harmless findings, and the files that were read.
+
+    `workspaces` has all workspaces by name, the first is that of the settings.
+    """
 
     settings: Settings
     origins: dict[str, Origin]
     findings: tuple[Finding, ...]
     files: tuple[Path, ...]
+    workspaces: dict[str, Path]
+
+    @property
+    def name(self) -> str:
+        """The name of the workspace that the settings are of."""
+        return next(iter(self.workspaces))
 
 
 class _Entry:
@@ -97,16 +119,21 @@ _Layer = dict[str, _Entry]
 
 
 class _Files:
-    """Files as they are read: each once, with all that is doubtful in them."""
+    """Files as they are read: each once, with all that is doubtful in them.
 
-    def __init__(self) -> None:
+    `draft` is a file with the text that it is to have.
+    """
+
+    def __init__(self, draft: tuple[Path, str] | None = None) -> None:
+        self.draft = draft
         self.read: list[Path] = []
         self.findings: list[Finding] = []
 
     def layer(self, path: Path, where: str, *, needed: bool = False) -> _Layer:
         if any(path == other or _same_file(path, other) for other in self.read):
             return {}
-        text = _read_file(path, needed=needed)
+        is_draft = self.draft is not None and self.draft[0] == path
+        text = self.draft[1] if is_draft and self.draft else _read_file(path, needed=needed)
         if text is None:
             return {}
         self.read.append(path)
@@ -133,13 +160,15 @@ def load(
     config_file: str | None = None,
     overrides: Mapping[str, str] | None = None,
     environ: Mapping[str, str] = os.environ,
+    draft: tuple[Path, str] | None = None,
 ) -> Loaded:
     """Read all places in their order.
 
-    `overrides` are flags, by key. Raises ConfigError, where lines are doubtful or values wrong
-    a DoubtfulConfigError with all findings.
+    `workspace` is a name or a path, `overrides` are flags, by key; `draft` is a file with the
+    text to be read in its place. Raises ConfigError, where lines are doubtful or values wrong
+    a DoubtfulConfigError with all findings; NotFoundError for an unknown workspace.
     """
-    files = _Files()
+    files = _Files(draft)
     given = _flag_layer(workspace, overrides or {})
     variables = _environment_layer(environ, files.findings)
     secret = _secret_layer(environ)
@@ -150,13 +179,56 @@ def load(
     else:
         user = files.layer(user_file(environ), "user")
     system = files.layer(system_file(), "system")
+    registry_file = workspaces_file(environ)
+    registry = read_registry(registry_file)
+    name = _pick(given, variables, registry)
     layers = [given, variables, secret, user, system]
-    own = _workspace_layer(layers, files)
-    layers.insert(3, own)
-    return _settle(layers, files)
+    main = _main_folder(layers)
+    paths = {MAIN: main, **{each: line.path for each, line in registry.lines.items()}}
+    if name == MAIN:
+        layers[3:3] = [_workspace_layer(main, files)]
+    else:
+        layers.insert(0, _named_layer(name, registry, registry_file))
+        layers[4:4] = [_own_layer(paths[name], files), _shared_layer(main)]
+    settings, origins = _settle(layers, files)
+    findings = (*files.findings, *_advice(settings, origins))
+    workspaces = {name: settings.workspace, **paths}
+    return Loaded(settings, origins, findings, tuple(files.read), workspaces)
 
 
-def _settle(layers: list[_Layer], files: _Files) -> Loaded:
+def _pick(given: _Layer, variables: _Layer, registry: Registry) -> str:
+    """The name of the workspace that is meant; flags and variables then have `main`'s path only."""
+    picked = ""
+    for layer in (given, variables):
+        if (entry := layer.get("WORKSPACE")) is None:
+            continue
+        name = _name(entry, registry)
+        if name:
+            del layer["WORKSPACE"]
+        picked = picked or name or MAIN
+    return picked or registry.default
+
+
+def _name(entry: _Entry, registry: Registry) -> str:
+    """The name that a flag or variable gives, or that its path has; empty for other paths."""
+    if is_name(entry.origin.text):
+        registry.check(entry.origin.text)
+        return entry.origin.text
+    path = entry.value() if registry.lines else None
+    return registry.name_of(path) if isinstance(path, Path) else ""
+
+
+def _main_folder(layers: list[_Layer]) -> Path:
+    entry = next((layer["WORKSPACE"] for layer in layers if "WORKSPACE" in layer), None)
+    folder = entry.value() if entry else None
+    if isinstance(folder, Path):
+        return folder
+    # A wrong value is said when all is settled.
+    default = SETTINGS["WORKSPACE"].parse(SETTINGS["WORKSPACE"].default)
+    return default if isinstance(default, Path) else Path()
+
+
+def _settle(layers: list[_Layer], files: _Files) -> tuple[Settings, dict[str, Origin]]:
     values: dict[str, Any] = {}  # each was read by its own row
     origins: dict[str, Origin] = {}
     for key, row in SETTINGS.items():
@@ -173,8 +245,7 @@ def _settle(layers: list[_Layer], files: _Files) -> Loaded:
     _stop_at_errors(files.findings)
     settings = Settings(**values)
     _check_together(settings, origins)
-    findings = (*files.findings, *_advice(settings, origins))
-    return Loaded(settings, origins, findings, tuple(files.read))
+    return settings, origins
 
 
 def _stop_at_errors(findings: list[Finding]) -> None:
@@ -300,12 +371,35 @@ def _read_secret(path: Path) -> str:
         return ""
 
 
-def _workspace_layer(layers: list[_Layer], files: _Files) -> _Layer:
+def _named_layer(name: str, registry: Registry, file: Path) -> _Layer:
+    path, number = registry.lines[name]
+    origin = Origin("workspaces", name, file, number, str(path))
+    return {"WORKSPACE": _Entry("WORKSPACE", origin, Finding("bad-value", str(file), "", number))}
+
+
+def _shared_layer(main: Path) -> _Layer:
+    """What the file of `main` says of the API. Its other lines are its own affair."""
+    layer = _Files().layer(workspace_file(main), "workspace")
+    return {key: entry for key, entry in layer.items() if SETTINGS[key].is_shared}
+
+
+def _own_layer(folder: Path, files: _Files) -> _Layer:
+    """Read the file of a workspace besides `main`, which cannot speak for the API."""
+    layer = _workspace_layer(folder, files)
+    shared = [key for key in layer if SETTINGS[key].is_shared]
+    for key in shared:
+        said = layer.pop(key).finding._asdict() | {
+            "code": "shared-setting",
+            "message": f"{key} is of the API, which all workspaces share: it does not count here",
+            "hint": f"aap config set {key} …",
+            "harmless": True,
+        }
+        files.findings.append(Finding(**said))
+    return layer
+
+
+def _workspace_layer(folder: Path, files: _Files) -> _Layer:
     """Read the workspace's own file, which cannot send us to another workspace."""
-    entry = next((layer["WORKSPACE"] for layer in layers if "WORKSPACE" in layer), None)
-    folder = entry.value() if entry else SETTINGS["WORKSPACE"].parse(SETTINGS["WORKSPACE"].default)
-    if not isinstance(folder, Path):
-        return {}  # a wrong value: said when all is settled
     layer = files.layer(workspace_file(folder), "workspace")
     redirect = layer.pop("WORKSPACE", None)
     if redirect and redirect.value() != folder:

@@ -45,6 +45,11 @@ def secrets_folder(environ: Mapping[str, str] = os.environ) -> Path:
     return config_folder(environ) / "secrets"
 
 
+def workspaces_file(environ: Mapping[str, str] = os.environ) -> Path:
+    """The file of the workspaces besides `main`."""
+    return config_folder(environ) / "workspaces"
+
+
 def system_file() -> Path:
     """The machine's configuration file."""
     return SYSTEM_FILE
@@ -58,8 +63,3 @@ def workspace_file(workspace: Path) -> Path:
 def spool_root(settings: Settings) -> Path:
     """The spool of the settings' workspace."""
     return settings.workspace / SPOOL_FOLDER
-
-
-def workspaces(settings: Settings) -> dict[str, Path]:
-    """All workspaces by name; the first is the default one."""
-    return {"main": settings.workspace}

@@ -44,6 +44,11 @@ class Setting(NamedTuple):
         """The name of the field in `Settings`."""
         return self.key.lower()
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is of the one API that serves all workspaces; else each may have its own."""
+        return self.restart in {"api", "socket"} or self.key == "WORKSPACE"
+
     def parse(self, text: str, folder: str | None = None) -> Value:
         """Read `text`; a relative path starts at `folder` (None: where the program runs).
 

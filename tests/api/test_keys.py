@@ -81,6 +81,37 @@ def test_a_key_that_is_taken_away_soon_stops_counting(start_api: StartApi) -> No
     assert api.post().status == 401
 
 
+def test_the_first_key_closes_what_was_open(start_api: StartApi) -> None:
+    api = start_api()
+    assert api.post().status == 200
+    add_key(keys_file(), "phone", "aap_phone")
+    wait_until(lambda: api.post().status == 401, timeout=2)
+    assert api.post(authorization=bearer("aap_phone")).status == 200
+    with closing(api.connect_unix()) as connection:
+        assert ask(connection, body=HELLO).status == 200
+
+
+def test_a_file_that_cannot_be_read_never_means_that_there_is_no_key(start_api: StartApi) -> None:
+    api = start_api()
+    assert api.post().status == 200
+    keys_file().parent.mkdir(parents=True, exist_ok=True)
+    keys_file().write_text("aap_phone\n")
+    wait_until(lambda: api.post().status == 401, timeout=2)
+    keys_file().unlink()
+    add_key(keys_file(), "phone", "aap_phone")
+    wait_until(lambda: api.post(authorization=bearer("aap_phone")).status == 200, timeout=2)
+    keys_file().write_text("aap_phone\n")
+    time.sleep(0.6)
+    assert api.post(authorization=bearer("aap_phone")).status == 200, "known keys go on"
+    assert api.post().status == 401
+
+
+def test_a_file_that_lost_its_last_key_keeps_the_door_closed(start_api: StartApi) -> None:
+    add_key(keys_file(), "phone", "aap_phone")
+    remove_key(keys_file(), "phone")
+    assert start_api().post().status == 401
+
+
 def test_the_unix_socket_needs_no_key_but_its_mode(start_api: StartApi) -> None:
     api = start_api(API_KEY=KEY)
     with closing(api.connect_unix()) as connection:
@@ -133,7 +164,7 @@ def test_beyond_loopback_without_a_key_it_does_not_start(tmp_path: Path) -> None
     run = run_to_end([*command, "--bind", "0.0.0.0:0"])
     assert run.returncode == 78
     assert b"there is no key" in run.stderr
-    assert b"aap config key add" in run.stderr
+    assert b"aap key new" in run.stderr
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aap.config.keys import PLAIN_NAME, KeyRing, add_key, new_key, remove_key
-from aap.errors import ConfigError, NotFoundError
+from aap.errors import ConfigError, NotFoundError, UsageError
 
 
 @pytest.fixture
@@ -129,3 +129,29 @@ def test_new_keys_differ_and_are_long() -> None:
     keys = {new_key() for _ in range(50)}
     assert len(keys) == 50
     assert all(key.startswith("aap_") and len(key) >= 40 for key in keys)
+
+
+def test_a_name_that_is_taken_is_not_replaced_where_a_new_key_was_asked_for(file: Path) -> None:
+    add_key(file, "phone", "one", replace=False)
+    with pytest.raises(UsageError) as caught:
+        add_key(file, "phone", "two", replace=False)
+    assert caught.value.hint.endswith("aap key revoke phone")
+    assert KeyRing.load(file).check("one") == "phone"
+
+
+def test_comments_and_the_order_of_lines_outlive_every_change(file: Path) -> None:
+    add_key(file, "phone", "one")
+    file.write_text(f"# mine\n{file.read_text()}\n# of the office")
+    add_key(file, "laptop", "two")
+    remove_key(file, "phone")
+    digest = hashlib.sha256(b"two").hexdigest()
+    assert file.read_text() == f"# mine\n\n# of the office\nlaptop sha256:{digest}\n"
+
+
+def test_after_its_last_key_a_file_still_asks_for_one(file: Path) -> None:
+    assert not KeyRing.load(file).is_required
+    assert KeyRing.load(file, "plain").is_required
+    add_key(file, "phone", "one")
+    remove_key(file, "phone")
+    ring = KeyRing.load(file)
+    assert (len(ring), ring.is_required) == (0, True)

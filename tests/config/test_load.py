@@ -236,10 +236,10 @@ def test_a_unit_says_where_its_config_folder_is() -> None:
     assert config.user_file(foreign) == Path("/home/ann/.config/aap/aap.conf")
 
 
-def test_spool_and_workspaces_follow_the_workspace(workspace: Path) -> None:
-    settings = load(workspace=str(workspace)).settings
-    assert config.spool_root(settings) == workspace / ".ai-agent-proxy"
-    assert config.workspaces(settings) == {"main": workspace}
+def test_the_spool_follows_the_workspace(workspace: Path) -> None:
+    loaded = load(workspace=str(workspace))
+    assert config.spool_root(loaded.settings) == workspace / ".ai-agent-proxy"
+    assert loaded.workspaces == {"main": workspace}
 
 
 def test_reading_settings_imports_little() -> None:
