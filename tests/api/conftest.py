@@ -140,6 +140,14 @@ class Api:
         """Bytes of memory that the process holds."""
         return int(psutil.Process(self.process.pid).memory_info().rss)
 
+    def kill(self) -> None:
+        """End it and, where it was started by a wrapper that stays (strace), that as well."""
+        if self.process.poll() is None:
+            for child in psutil.Process(self.process.pid).children():
+                child.kill()
+            self.process.kill()
+            self.process.wait()
+
     def stop(self, sig: int = signal.SIGTERM) -> int:
         if self.process.poll() is None:
             self.process.send_signal(sig)
@@ -175,7 +183,11 @@ def api_starter(folder: Path) -> Iterator[StartApi]:
         command += ["--bind", "127.0.0.1:0", "--bind", f"unix:{unix}"]
         with log.open("wb") as stderr:
             process = subprocess.Popen(
-                [*wrapper, *command], stderr=stderr, env=environment(settings), cwd=folder
+                [*wrapper, *command],
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                env=environment(settings),
+                cwd=folder,
             )
         api = Api(process, workspace, log, unix=unix)
         running.append(api)
@@ -188,8 +200,7 @@ def api_starter(folder: Path) -> Iterator[StartApi]:
         yield start
     finally:
         for api in running:
-            api.process.kill()
-            api.process.wait()
+            api.kill()
 
 
 @pytest.fixture

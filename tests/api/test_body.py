@@ -25,6 +25,7 @@ values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
 )  # fmt: skip
 objects = st.dictionaries(st.text().filter(lambda key: key not in FIELDS), values)
 FIELDS = {"model", "stream", "stream_options"}

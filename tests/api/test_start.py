@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import socket
 import statistics
 import subprocess
@@ -28,7 +27,8 @@ async def answer(): return {}
 config = uvicorn.Config(app, loop="uvloop", http="httptools", log_level="warning")
 uvicorn.Server(config).run(sockets=[socket.socket(fileno=3)])
 """
-ACTIVATE = 'exec 3<&9; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
+# Not sh: dash reads one digit of a descriptor's number.
+ACTIVATE = 'exec 3<&{}; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"'
 
 
 def loaded(code: str) -> set[str]:
@@ -67,14 +67,13 @@ def test_fastapi_is_loaded_by_the_first_request_that_needs_it(start_api: StartAp
 def first_answer(command: list[str], folder: Path) -> float:
     """Seconds from exec to the answer for a request that waits in the socket already."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        os.dup2(server.fileno(), 9)
         connection = http.client.HTTPConnection(*server.getsockname(), timeout=20)
         connection.request("POST", "/v1/chat/completions", b"{}")
         settings = environment({"WORKSPACE": str(folder / "ws")})
         start = time.perf_counter()
         process = subprocess.Popen(
-            ["sh", "-c", ACTIVATE, "sh", sys.executable, *command],
-            pass_fds=[9], env=settings, stderr=subprocess.DEVNULL, cwd=ROOT,
+            ["bash", "-c", ACTIVATE.format(server.fileno()), "bash", sys.executable, *command],
+            pass_fds=[server.fileno()], env=settings, stderr=subprocess.DEVNULL, cwd=ROOT,
         )  # fmt: skip
         try:
             assert connection.getresponse().status == 200
@@ -83,7 +82,6 @@ def first_answer(command: list[str], folder: Path) -> float:
             connection.close()
             process.kill()
             process.wait()
-            os.close(9)
 
 
 @pytest.mark.slow
