@@ -81,7 +81,7 @@ def _tell(message_id: str, sent: Reply, *, silent: bool) -> int:
     reason = output.one_line(sent.reason)
     if sent.state == FAILED:
         kind = TryAgainError if sent.is_passing else AapError
-        raise kind(f"not sent: {reason}", hint="aap openclaw check")
+        raise kind(f"not sent: {reason}", hint=_hint(sent))
     if sent.state == PARTIAL:
         raise AapError(
             f"only a part of it arrived: {reason}",
@@ -91,3 +91,7 @@ def _tell(message_id: str, sent: Reply, *, silent: bool) -> int:
         f"perhaps sent, nobody knows: {reason}",
         hint="look into the chat; --again sends it, at the risk that it is there twice",
     )
+
+
+def _hint(sent: Reply) -> str:
+    return "openclaw gateway status" if sent.is_passing and sent.via != "command" else ""
