@@ -137,7 +137,8 @@ def _serve(
         name: Intake(name, _spool(path), _levels(settings), restart)
         for name, path in loaded.workspaces.items()
     }
-    app = App(intakes, keys, _policy(settings), journal)
+    ordered = {loaded.default: intakes[loaded.default], **intakes}
+    app = App(ordered, keys, _policy(settings), journal)
     server = Server(app, sockets, limits=_limits(settings), idle_exit=idle_exit)
     for sock in sockets:
         journal.event("info", "listening", at=_name(sock))

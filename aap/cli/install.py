@@ -6,7 +6,8 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from aap.errors import Exit, UsageError
 from aap.message import State
 
 if TYPE_CHECKING:
+    from aap.config import Loaded
     from aap.systemd.preflight import Wish
 
 
@@ -42,10 +44,13 @@ def install(
     manager = Manager("system" if system else "user")
     if linger is None and not managers.has_linger():
         linger = True if yes or _ask_linger(managers.user_name()) else None
-    wish = _wish(place, linger, manager.mode)
+    loaded = _of_main(place)
+    environ = _environ(place, loaded)
+    wish = _wish(loaded, environ, linger, manager.mode)
     plan = prepare(manager, wish)
     report = apply(manager, wish, plan)
-    notes = [*report.notes, *(_notes(place, plan.environ["PATH"]) if report.changed else ())]
+    told = _notes(place, loaded, plan.environ["PATH"]) if report.changed else ()
+    notes = [*report.notes, *told]
     if as_json:
         output.write_json(
             "aap.install/1",
@@ -74,42 +79,109 @@ def _tell(actions: tuple[str, ...], notes: list[str]) -> None:
         output.note(f"note: {line}")
 
 
-def _wish(place: Place, linger: bool | None, mode: str) -> Wish:
+def _of_main(place: Place) -> Loaded:
+    """An installation is of all workspaces; what they share is said where `main` is."""
+    from aap import config
+
+    if place.loaded.name == config.MAIN:
+        return place.loaded
+    return config.load(workspace=config.MAIN, config_file=place.config)
+
+
+def _wish(loaded: Loaded, environ: dict[str, str], linger: bool | None, mode: str) -> Wish:
     from aap import config
     from aap.config.keys import KeyRing
     from aap.systemd.preflight import Wish
 
-    settings = place.settings
+    settings = loaded.settings
     return Wish(
         host=settings.host,
         port=settings.port,
         has_key=bool(KeyRing.load(config.keys_file(), settings.api_key)),
-        workspaces=place.loaded.workspaces,
+        workspaces=loaded.workspaces,
         secrets=config.secrets_folder(),
         python=sys.executable,
-        folders=tuple(_spool_folders(place)),
-        environ=_environ(place),
-        stop_grace=settings.stop_grace,
+        folders=tuple(_spool_folders(loaded.workspaces.values())),
+        environ=environ,
+        stop_grace=_longest_grace(loaded, environ),
         linger=linger,
         mode=mode,
     )
 
 
-def _spool_folders(place: Place) -> Iterator[Path]:
+def _longest_grace(loaded: Loaded, environ: Mapping[str, str]) -> float:
+    """All workers are started from one unit, and each workspace may have a time of its own."""
+    from aap import config
+
+    clean = _without_settings(environ)
+    graces = [
+        config.load(workspace=str(path), environ=clean).settings.stop_grace
+        for path in loaded.workspaces.values()
+    ]
+    return max(loaded.settings.stop_grace, *graces)
+
+
+def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """This shell's environment, with the settings in it as the units have them."""
+    own = {key: value for key, value in os.environ.items() if not key.startswith("AAP_")}
+    return own | {key: value for key, value in environ.items() if key.startswith("AAP_")}
+
+
+def _spool_folders(workspaces: Iterable[Path]) -> Iterator[Path]:
+    from aap.inbox import Spool
     from aap.inbox.spool import NOTES
 
-    yield from (place.spool.folder(state) for state in State)
-    yield place.spool.root / NOTES
-    yield place.spool.logs
+    for path in workspaces:
+        spool = Spool(path / SPOOL_FOLDER)
+        yield from (spool.folder(state) for state in State)
+        yield spool.root / NOTES
+        yield spool.logs
 
 
-def _environ(place: Place) -> dict[str, str]:
+def renew() -> tuple[str, ...] | None:
+    """Bring what is installed in line with settings and workspaces; return what was done.
+
+    None where aap is not installed. The units keep what the installing shell gave them, its
+    PATH above all: a change made from elsewhere must not take the agent out of their reach.
+    """
+    from aap import config
+    from aap.systemd import record
+    from aap.systemd.install import apply
+    from aap.systemd.manager import Manager
+    from aap.systemd.preflight import prepare
+
+    manager = Manager()
+    known = record.read(manager.mode)
+    if known is None:
+        return None
+    environ = dict(known.plan.environ)
+    loaded = config.load(workspace=config.MAIN, environ=_without_settings(environ))
+    wish = replace(_wish(loaded, environ, False, manager.mode), python=known.plan.python)
+    return apply(manager, wish, prepare(manager, wish)).actions
+
+
+def renew_api() -> tuple[str, ...] | None:
+    """Have a running API read its settings again, without losing a request; as `renew`."""
+    from aap.systemd import record, units
+    from aap.systemd.manager import STOP_TIMEOUT, Manager
+
+    manager = Manager()
+    if record.read(manager.mode) is None:
+        return None
+    manager.check_reachable()
+    if manager.show(units.API)[units.API].active != "active":
+        return ()
+    manager.tell("try-restart", units.API, timeout=STOP_TIMEOUT)
+    return (f"restarted {units.API}",)
+
+
+def _environ(place: Place, loaded: Loaded) -> dict[str, str]:
     """What the units must be told, because they do not come from this shell."""
     found = {"PATH": _path(), "XDG_CONFIG_HOME": os.environ.get("XDG_CONFIG_HOME", "")}
     if config_file := place.config or os.environ.get("AAP_CONFIG"):
         found["AAP_CONFIG"] = str(Path(config_file).expanduser().absolute())
-    if place.loaded.origins["WORKSPACE"].where in {"flag", "environment"}:
-        found["AAP_WORKSPACE"] = str(place.settings.workspace)
+    if loaded.origins["WORKSPACE"].where in {"flag", "environment"}:
+        found["AAP_WORKSPACE"] = str(loaded.settings.workspace)
     return {key: value for key, value in found.items() if value}
 
 
@@ -125,13 +197,13 @@ def _path() -> str:
     return os.pathsep.join(dict.fromkeys(folders))
 
 
-def _notes(place: Place, path: str) -> Iterator[str]:
+def _notes(place: Place, loaded: Loaded, path: str) -> Iterator[str]:
     yield f"the agent is looked for in this shell's PATH ({path}); after a change, install again"
     if place.config:
         file = shlex.quote(place.config)
         yield f"to use the same settings in this shell: export AAP_CONFIG={file}"
-    if place.loaded.origins["WORKSPACE"].where in {"flag", "environment"}:
-        workspace = shlex.quote(str(place.settings.workspace))
+    if loaded.origins["WORKSPACE"].where in {"flag", "environment"}:
+        workspace = shlex.quote(str(loaded.settings.workspace))
         yield f"to make this workspace the default one: aap config set WORKSPACE {workspace}"
 
 
@@ -154,7 +226,8 @@ def uninstall(
 
     manager = Manager("system" if system else "user")
     known = record.read(manager.mode)
-    workspaces = list(known.plan.workspaces.values()) if known else [place.settings.workspace]
+    paths = known.plan.workspaces if known else place.loaded.workspaces
+    workspaces = list(paths.values())
     spools = [path / SPOOL_FOLDER for path in workspaces if (path / SPOOL_FOLDER).exists()]
     if purge and spools and not yes:
         _confirm_purge(spools)

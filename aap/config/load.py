@@ -78,7 +78,8 @@ class Origin(NamedTuple):
 class Loaded(NamedTuple):
     """Settings, the origin of each by key, harmless findings, and the files that were read.
 
-    `workspaces` has all workspaces by name, the first is that of the settings.
+    `workspaces` has all workspaces by name, the first is that of the settings. `default` is
+    the name of what clients mean that name none.
     """
 
     settings: Settings
@@ -86,6 +87,7 @@ class Loaded(NamedTuple):
     findings: tuple[Finding, ...]
     files: tuple[Path, ...]
     workspaces: dict[str, Path]
+    default: str
 
     @property
     def name(self) -> str:
@@ -193,7 +195,9 @@ def load(
     settings, origins = _settle(layers, files)
     findings = (*files.findings, *_advice(settings, origins))
     workspaces = {name: settings.workspace, **paths}
-    return Loaded(settings, origins, findings, tuple(files.read), workspaces)
+    # A path says what a command is about, and not what clients mean.
+    default = registry.default if name == MAIN else name
+    return Loaded(settings, origins, findings, tuple(files.read), workspaces, default)
 
 
 def _pick(given: _Layer, variables: _Layer, registry: Registry) -> str:

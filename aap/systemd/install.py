@@ -149,8 +149,16 @@ class _Installation:
         if names:
             self._undo.callback(self._manager.ask, "enable", "--now", *names)
             self._manager.tell("disable", "--now", *names)
+            self._stop_services(list(gone.values()))
             said = ", ".join(map(str, gone.values()))
             self._actions.append(f"stopped watching {said}; its messages stay")
+
+    def _stop_services(self, workspaces: list[Path]) -> None:
+        """End what still works there; its messages go back to the inbox."""
+        named = (units.worker_service, units.sweep_service)
+        names = [name_of(path) for path in workspaces for name_of in named]
+        self._manager.ask("stop", *names, timeout=managers.STOP_TIMEOUT)
+        self._manager.ask("reset-failed", *names)
 
     def _arm(self) -> None:
         names = units.armed(self._plan.workspaces)
@@ -196,9 +204,11 @@ class _Installation:
         A worker is left alone: its agent may be in the middle of a sentence, and
         it ends by itself when the inbox is empty.
         """
-        upgraded = self._before is not None and self._before.aap != __version__
+        before = self._before
+        upgraded = before is not None and before.aap != __version__
+        others = before is not None and before.plan.workspaces != self._plan.workspaces
         own = {name for name in self._changed if name.startswith(units.API)}
-        if not (own or upgraded):
+        if not (own or upgraded or others):
             return
         if self._manager.show(units.API)[units.API].active == "active":
             self._manager.tell("try-restart", units.API, timeout=managers.STOP_TIMEOUT)

@@ -175,7 +175,7 @@ def check_name(workspace: Path) -> None:
         raise ConfigError(
             f"the path of the workspace is too long for systemd: the unit's name would have "
             f"{len(name)} characters, at most {NAME_MAX} are possible",
-            hint=f"ln -s {shlex.quote(str(workspace))} ~/ws && aap config set WORKSPACE ~/ws",
+            hint=f"give a link instead: ln -s {shlex.quote(str(workspace))} ~/ws",
         )
 
 
