@@ -39,15 +39,31 @@ _CLOCK_TRUST = 366 * 86400.0  # an id further ahead than this is no clock's, but
 
 
 class Staged(NamedTuple):
-    """A message that is written but neither durable nor visible yet."""
+    """A message that is written but neither durable nor visible yet.
+
+    Paths are plain strings here: a Path would take a tenth of the time of a delivery.
+    """
 
     id: str
     fd: int
-    hidden: Path
-    target: Path
+    hidden: str
+    target: str
 
 
 _OTHER_WORKER = "another worker is at work on this workspace"
+
+
+def _start_writing(batch: list[Staged]) -> None:
+    """Have the kernel begin to write all of a batch, so that the first fsync waits for all.
+
+    Without it each fsync allocates and writes its own file only, and commits the
+    file system's journal anew: a third of the speed on ext4. (sync_file_range(2) does
+    the same; this call needs no ctypes.) It promises nothing: the fsyncs still do.
+    """
+    if len(batch) > 1:
+        for staged in batch:
+            with suppress(OSError):
+                os.posix_fadvise(staged.fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _flock(fd: int, deadline: float, complaint: str = _OTHER_WORKER) -> None:
@@ -84,6 +100,7 @@ class Spool:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._inbox = str(self.folder(State.INBOX))
         self._clock: IdClock | None = None
         self._unsynced: dict[Path, None] | None = None  # folders, within `together`
 
@@ -150,12 +167,12 @@ class Spool:
         The id carries the fingerprint of `retry_key`, else of the body, so that
         `matches` finds a client's retry without any further state.
         """
-        name = str(Name(self._next_id(retry_key or raw)))
-        target = self.folder(State.INBOX) / name
-        hidden = target.with_name(f".{name}")
+        message_id = self._next_id(retry_key or raw)
+        name = f"{message_id}.json"
+        hidden = f"{self._inbox}/.{name}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         fd = os.open(hidden, flags, files.FILE_MODE)
-        staged = Staged(name[:ID_CHARS], fd, hidden, target)
+        staged = Staged(message_id, fd, hidden, f"{self._inbox}/{name}")
         try:
             files.write_all(fd, raw)
         except BaseException:
@@ -170,6 +187,7 @@ class Spool:
         nothing behind, and its bytes were never trusted: a second fsync after a
         failed one would report success for pages that the kernel has dropped.
         """
+        _start_writing(batch)
         results = [self._publish(staged) for staged in batch]
         try:
             files.fsync_folder(self.folder(State.INBOX))
@@ -184,12 +202,12 @@ class Spool:
         """Forget a message that was staged and will not be committed."""
         os.close(staged.fd)
         with suppress(OSError):
-            staged.hidden.unlink()
+            os.unlink(staged.hidden)  # noqa: PTH108
 
     def _publish(self, staged: Staged) -> OSError | None:
         try:
             os.fsync(staged.fd)
-            staged.hidden.rename(staged.target)
+            os.rename(staged.hidden, staged.target)  # noqa: PTH104
         except OSError as error:
             self.discard(staged)
             return error
@@ -200,7 +218,7 @@ class Spool:
         # The worker may have taken it already. It is then handled although its
         # sender is told to try again: twice is within the promise, never is not.
         with suppress(OSError):
-            staged.target.unlink()
+            os.unlink(staged.target)  # noqa: PTH108
         return error
 
     def _next_id(self, print_of: bytes) -> str:
@@ -222,7 +240,7 @@ class Spool:
     # Looking
 
     def names(self, state: State) -> list[str]:
-        """Return the file names in the folder of `state` that count, in no order; none if it is missing."""
+        """Return the file names in `state` that count, in no order; none if there is no folder."""
         try:
             names = os.listdir(self.folder(state))
         except FileNotFoundError:

@@ -34,7 +34,7 @@ def test_a_failed_batch_is_told_and_the_next_one_works(tmp_path: Path) -> None:
     told: list[BaseException | None] = []
     done = threading.Event()
     lost = spool.stage(b"1")
-    lost.hidden.unlink()  # as after rm -r of the inbox: the rename must fail
+    Path(lost.hidden).unlink()  # as after rm -r of the inbox: the rename must fail
 
     committer.submit(lost, lambda error: (told.append(error), done.set()))
     assert done.wait(5)

@@ -212,7 +212,7 @@ def test_a_killed_writers_left_over_is_swept_but_a_live_ones_is_not(spool: Spool
     old, young = spool.stage(b"{}"), spool.stage(b"{}")
     os.utime(old.hidden, (1, 1))
     spool.recover()
-    assert everything(spool) == {"inbox": [young.hidden.name]}
+    assert everything(spool) == {"inbox": [Path(young.hidden).name]}
 
 
 def test_a_write_that_fails_leaves_nothing_behind(spool: Spool) -> None:
@@ -242,7 +242,7 @@ def test_a_batch_reports_each_message_for_itself(spool: Spool) -> None:
     first, second = spool.commit([good, bad])
     assert first is None
     assert isinstance(second, OSError)
-    assert everything(spool) == {"inbox": [good.target.name]}
+    assert everything(spool) == {"inbox": [Path(good.target).name]}
 
 
 def test_one_worker_at_a_time(spool: Spool) -> None:
