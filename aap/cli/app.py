@@ -747,6 +747,9 @@ def uninstall(
 def status(
     ctx: typer.Context,
     *,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on; with --json a line for each change.")
+    ] = False,
     as_json: Json = False,
     workspace: Workspace = None,
     config: ConfigFile = None,
@@ -754,7 +757,7 @@ def status(
     """Show on one screen whether messages are taken and handled."""
     from aap.cli import status as showing
 
-    return showing.status(_place(ctx, workspace, config), as_json=as_json)
+    return showing.status(_place(ctx, workspace, config), watch=watch, as_json=as_json)
 
 
 @app.command(cls=Command)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from aap import __version__, config, files
 from aap.cli import output
+from aap.cli.activity import Queue, look_at_spool
 from aap.cli.place import Place
-from aap.cli.status import Queue, look_at_spool
 from aap.errors import AapError, UsageError
 from aap.inbox import Spool, is_visible
 from aap.message import State, parse_name
@@ -70,7 +70,7 @@ class Patient:
     @cached_property
     def status(self) -> Status:
         """What systemd knows of aap."""
-        return look(self.manager, config.workspaces(self.place.settings))
+        return look(self.manager, self.place.loaded.workspaces)
 
     @cached_property
     def installed(self) -> Record:
@@ -455,7 +455,8 @@ def worker_oldest(patient: Patient) -> Found:
 
 def worker_workspace(patient: Patient) -> Found:
     """Compare the workspaces with the settings."""
-    wanted = set(config.workspaces(_settings(patient)).values())
+    _settings(patient)
+    wanted = set(patient.place.loaded.workspaces.values())
     installed = set(_installed(patient).plan.workspaces.values())
     for path in sorted(wanted - installed):
         yield Finding(WARN, f"{path} is the workspace, and its inbox is not watched", INSTALL)

@@ -2,124 +2,154 @@
 
 from __future__ import annotations
 
-import json
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aap import SPOOL_FOLDER
 from aap.cli import output
+from aap.cli.activity import LastRun, Outage, Queue, Run, look_at_spool
 from aap.cli.place import Place
-from aap.errors import Exit
-from aap.inbox import Pause, Spool, read_pause
-from aap.message import State, id_time
+from aap.errors import AapError, Exit, NotRunningError
+from aap.inbox import Pause
 
 if TYPE_CHECKING:
     from aap.systemd.manager import Unit
+    from aap.systemd.record import Record
     from aap.systemd.status import Status, WorkspaceUnits
 
+Row = tuple[str, str]
+
+_OUTCOMES = {
+    "ok": ("ended well", ""),
+    "failed": ("failed", "red"),
+    "outage": ("failed", "red"),
+    "lost": ("failed", "red"),
+    "stopped": ("was stopped", "yellow"),
+}
+
 
 @dataclass(frozen=True)
-class Outage:
-    """Why no message is given to the agent for now; times are seconds since the epoch."""
+class View:
+    """One workspace: what its spool says, and what systemd says if it could be asked."""
 
-    reason: str
-    since: float
-    retry_at: float
+    name: str
+    path: Path
+    queue: Queue
+    units: WorkspaceUnits | None
+    agent: str  # of the next run; "" where none is configured
 
 
 @dataclass(frozen=True)
-class Queue:
-    """What is in one spool."""
+class Picture:
+    """All that `aap status` shows. `units` is None where systemd cannot be asked."""
 
-    counts: dict[str, int]
-    oldest: str  # id of the message that waits longest in inbox/, or ""
-    oldest_at: float  # when it came; seconds since the epoch
-    next_retry: float | None  # when the first deferred message is due
-    outage: Outage | None
-    pause: Pause | None
+    record: Record | None
+    units: Status | None
+    trouble: AapError | None  # why systemd cannot be asked
+    workspaces: tuple[View, ...]
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether a request would be taken and handled, now and after a reboot."""
+        return self.units is not None and self.units.is_armed
 
 
-def status(place: Place, *, as_json: bool = False) -> int:
-    """Show socket, API, and for each workspace its watch, worker and messages.
+def status(place: Place, *, watch: bool = False, as_json: bool = False) -> int:
+    """Show socket, API, and for each workspace its watch, worker, agent and messages.
 
-    Returns Exit.NOT_RUNNING where aap is not installed or not armed. The JSON is
-    one document, schema `aap.status/1`. Raises NotRunningError where systemd
-    cannot be asked.
+    Returns Exit.NOT_RUNNING where aap is not installed or not armed, and where
+    systemd cannot be asked: what the spool says is shown all the same. The JSON is
+    one document, schema `aap.status/1`; with `watch` one a line, for each change.
     """
-    from aap import config
+    if watch:
+        from aap.cli.redraw import watch_for_changes
+
+        watch_for_changes(lambda: take(place), members, lines, "aap.status/1" if as_json else None)
+    picture = take(place)
+    if as_json:
+        output.write_json("aap.status/1", **members(picture))
+    else:
+        _print(picture)
+    return Exit.OK if picture.is_armed else Exit.NOT_RUNNING
+
+
+def take(place: Place) -> Picture:
+    """Look at everything once. Raises ConfigError only where no record names the workspaces."""
+    from aap.systemd import record
     from aap.systemd.manager import Manager
     from aap.systemd.status import look
 
-    found = look(Manager(), config.workspaces(place.settings))
-    queues = [look_at_spool(each.path / SPOOL_FOLDER) for each in found.workspaces]
-    if as_json:
-        output.write_json("aap.status/1", **_members(found, queues))
-    else:
-        _print(found, queues)
-    return Exit.OK if found.is_armed else Exit.NOT_RUNNING
-
-
-def look_at_spool(root: Path) -> Queue:
-    """Return what is in a spool, which need not exist; of messages only names are read."""
-    spool = Spool(root)
-    first = spool.entries(State.INBOX, limit=1)
-    named = first[0] if first and first[0].name else None
-    return Queue(
-        counts={state.value: spool.count(state) for state in State},
-        oldest=first[0].id if first else "",
-        oldest_at=id_time(named.id) if named else _arrival(first[0].path) if first else 0.0,
-        next_retry=_next_retry(spool),
-        outage=read_outage(root),
-        pause=read_pause(root),
+    manager = Manager()
+    known = record.read(manager.mode)
+    paths = known.plan.workspaces if known else place.loaded.workspaces
+    found, trouble = None, None
+    try:
+        found = look(manager, paths)
+    except NotRunningError as error:
+        trouble = error
+    units = {each.path: each for each in found.workspaces} if found else {}
+    views = tuple(
+        View(name, path, look_at_spool(path / SPOOL_FOLDER), units.get(path), _agent(place, path))
+        for name, path in paths.items()
     )
+    return Picture(known, found, trouble, views)
 
 
-def _arrival(path: Path) -> float:
-    with suppress(OSError):
-        return path.lstat().st_mtime
-    return time.time()
+def _agent(place: Place, path: Path) -> str:
+    """Name the agent of a workspace, whose file may say otherwise than the user's."""
+    from aap import config
+    from aap.agents import find_agent
 
-
-def _next_retry(spool: Spool) -> float | None:
-    due = []
-    for entry in spool.entries(State.DEFERRED):
-        with suppress(OSError):
-            due.append(spool.retry_at(entry) or 0.0)
-    return min(due, default=None)
-
-
-def read_outage(root: Path) -> Outage | None:
-    """Return the agent's outage that the worker wrote down, if there is one."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        values = json.loads((root / "OUTAGE").read_text("utf-8"))
-        return Outage(str(values["reason"]), float(values["since"]), float(values["retry_at"]))
-    return None
+    try:
+        settings = config.load(workspace=str(path), config_file=place.config).settings
+        return find_agent(settings.agent, settings.agent_init_cli, settings.agent_cli).name
+    except AapError:
+        return ""
 
 
 # Shown to people
 
 
-def _print(found: Status, queues: list[Queue]) -> None:
-    if found.record is None:
-        output.write("aap is not installed for this user")
+def _print(picture: Picture) -> None:
+    for line in lines(picture):
+        output.write(line)
+    if picture.trouble:
+        output.note(f"  {picture.trouble.hint}")
+    elif picture.record is None:
         output.note("  aap install --user")
-        return
-    output.fields([("socket", _socket(found)), ("API", _api(found.api))])
-    for each, queue in zip(found.workspaces, queues, strict=True):
-        output.write("")
-        output.fields([("workspace", f"{each.name}, {each.path}"), *_rows(each, queue)])
-    if not found.is_armed:
+    elif not picture.is_armed:
         output.note("not all is armed; what is wrong, and what mends it: aap doctor")
+
+
+def lines(picture: Picture) -> list[str]:
+    """Return the screen, a line each."""
+    shown: list[str] = []
+    if picture.trouble:
+        said = output.paint(f"cannot be asked: {picture.trouble}", "red")
+        shown += _fields([("systemd", said)])
+    elif picture.record is None:
+        shown.append("aap is not installed for this user")
+    elif picture.units:
+        shown += _fields([("socket", _socket(picture.units)), ("API", _api(picture.units.api))])
+    for each in picture.workspaces:
+        if picture.record is None and not (each.path / SPOOL_FOLDER).is_dir():
+            continue
+        shown += ["", *_fields([("workspace", f"{each.name}, {each.path}"), *_rows(each)])]
+    return shown
+
+
+def _fields(rows: list[Row]) -> list[str]:
+    # One width for all blocks, so that nothing moves while one watches.
+    return [f"{output.paint(name.ljust(10), 'dim')}  {value}" for name, value in rows]
 
 
 def _socket(found: Status) -> str:
     if found.socket.active != "active":
         return output.paint(_trouble(found.socket, "not listening"), "red")
     extra = "" if found.socket.is_armed else ", but not after a reboot"
-    return "listening on " + " and ".join(found.socket.listen) + extra
+    return f"listening for {_age_of(found.socket)} on {' and '.join(found.socket.listen)}{extra}"
 
 
 def _api(api: Unit) -> str:
@@ -129,28 +159,27 @@ def _api(api: Unit) -> str:
     if state == "idle":
         return "idle, as it should be between requests"
     if state == "running":
-        return f"running (pid {api.pid})"
+        return f"running for {_age_of(api)} (pid {api.pid})"
     return output.paint(_trouble(api, state), "red" if state == "failed" else "yellow")
 
 
-def _rows(each: WorkspaceUnits, queue: Queue) -> list[tuple[str, str]]:
-    rows = [
-        ("inbox", _paused(queue.pause) if queue.pause else _watch(each)),
-        ("worker", _worker(each.worker)),
-        ("messages", _counts(queue)),
-    ]
-    now = time.time()
-    if queue.outage:
-        reason = output.one_line(queue.outage.reason)
-        wait = output.age(queue.outage.retry_at - now)
-        rows.append(("agent", output.paint(f"out of order: {reason}; next try in {wait}", "red")))
+def _rows(each: View) -> list[Row]:
+    now, queue = time.time(), each.queue
+    rows = [("inbox", _inbox(each))]
+    if each.units:
+        rows.append(("worker", _worker(each.units.worker)))
+    rows += [("agent", _at_work(each, now)), ("messages", _counts(queue, now))]
     if queue.next_retry is not None:
         rows.append(("next retry", _when(queue.next_retry - now)))
+    if queue.last_run:
+        rows.append(("last run", _last_run(queue.last_run, now)))
     return rows
 
 
-def _when(seconds: float) -> str:
-    return f"in {output.age(seconds)}" if seconds > 0 else "due now"
+def _inbox(each: View) -> str:
+    if each.queue.pause:
+        return _paused(each.queue.pause)
+    return _watch(each.units) if each.units else output.paint("unknown", "yellow")
 
 
 def _paused(pause: Pause) -> str:
@@ -171,11 +200,14 @@ def _worker(worker: Unit) -> str:
 
     state = state_of(worker)
     if state == "running":
-        since = time.clock_gettime(time.CLOCK_MONOTONIC) - worker.active_since
-        return output.paint(f"running for {output.age(since)} (pid {worker.pid})", "green")
+        return output.paint(f"running for {_age_of(worker)} (pid {worker.pid})", "green")
     if state == "idle":
         return "idle, as it should be while nothing waits"
     return output.paint(_trouble(worker, state), "red" if state == "failed" else "yellow")
+
+
+def _age_of(unit: Unit) -> str:
+    return output.age(time.clock_gettime(time.CLOCK_MONOTONIC) - unit.active_since)
 
 
 def _trouble(unit: Unit, state: str) -> str:
@@ -184,64 +216,134 @@ def _trouble(unit: Unit, state: str) -> str:
     return state if unit.result in ("", "success") else f"{state} ({unit.result})"
 
 
-def _counts(queue: Queue) -> str:
+def _at_work(each: View, now: float) -> str:
+    queue = each.queue
+    if queue.outage:
+        reason, wait = output.one_line(queue.outage.reason), queue.outage.retry_at - now
+        since = output.age(now - queue.outage.since)
+        return output.paint(f"out of order for {since}: {reason}; next try {_when(wait)}", "red")
+    if queue.run:
+        return output.paint(_run(queue.run, now), "green")
+    if each.agent:
+        return f"{each.agent}, idle"
+    return output.paint("none is configured", "yellow") + "; aap config set AGENT codex"
+
+
+def _run(run: Run, now: float) -> str:
+    said = f"{run.agent} at work for {output.age(now - run.started)} (pid {run.pid})"
+    if not run.ids:
+        return f"{said}, opening a session"
+    messages = run.ids[0] if len(run.ids) == 1 else f"{len(run.ids)} messages"
+    return f"{said}, on {messages}" + (f" of {run.conversation}" if run.conversation else "")
+
+
+def _last_run(run: LastRun, now: float) -> str:
+    words, colour = _OUTCOMES.get(run.outcome, (run.outcome, ""))
+    said = f"{words} {output.age(now - run.ended)} ago, after {run.seconds:.1f} s"
+    reason = f": {output.one_line(run.reason)}" if run.reason and run.outcome != "ok" else ""
+    return output.paint(said + reason, colour)
+
+
+def _when(seconds: float) -> str:
+    return f"in {output.age(seconds)}" if seconds > 0 else "due now"
+
+
+def _counts(queue: Queue, now: float) -> str:
     words = {"inbox": "waiting", "active": "at work", "hold": "on hold"}
     said = [f"{n} {words.get(state, state)}" for state, n in queue.counts.items() if n]
     text = ", ".join(said) or "none"
     if queue.oldest:
-        text += f"; the oldest waits for {output.age(time.time() - queue.oldest_at)}"
+        text += f"; the oldest waits for {output.age(now - queue.oldest_at)}"
     return text
 
 
 # Shown to programs
 
 
-def _members(found: Status, queues: list[Queue]) -> dict[str, Any]:
-    from aap.systemd.status import state_of
-
-    known = found.record
+def members(picture: Picture) -> dict[str, Any]:
+    """Return what `aap.status/1` holds. None stands for what could not be asked."""
+    known, found = picture.record, picture.units
     return {
         "installed": known is not None,
-        "armed": found.is_armed,
+        "armed": picture.is_armed,
+        "trouble": picture.trouble and str(picture.trouble),
         "version": known.aap if known else None,
         "sandbox": ("full" if known.plan.mounts else "seccomp") if known else None,
-        "socket": {
-            "listening": found.socket.active == "active",
-            "armed": found.socket.is_armed,
-            "result": found.socket.result,
-            "listen": found.socket.listen,
-        },
-        "api": {"state": state_of(found.api), "pid": found.api.pid or None},
-        "workspaces": [
-            _workspace_members(each, queue)
-            for each, queue in zip(found.workspaces, queues, strict=True)
-        ],
+        "socket": _socket_members(found.socket) if found else None,
+        "api": _service_members(found.api) if found else None,
+        "workspaces": [_workspace_members(each) for each in picture.workspaces],
     }
 
 
-def _workspace_members(each: WorkspaceUnits, queue: Queue) -> dict[str, Any]:
+def _socket_members(socket: Unit) -> dict[str, Any]:
+    listening = socket.active == "active"
+    return {
+        "listening": listening,
+        "since": _since(socket) if listening else None,
+        "armed": socket.is_armed,
+        "result": socket.result,
+        "listen": socket.listen,
+    }
+
+
+def _service_members(service: Unit) -> dict[str, Any]:
     from aap.systemd.status import state_of
 
-    outage = queue.outage
+    running = service.active == "active"
+    since = _since(service) if running else None
+    return {"state": state_of(service), "pid": service.pid or None, "since": since}
+
+
+def _since(unit: Unit) -> str:
+    # In whole seconds: the two clocks drift, and a watcher would see a change each time.
+    ago = time.clock_gettime(time.CLOCK_MONOTONIC) - unit.active_since
+    return output.iso(round(time.time() - ago))
+
+
+def _workspace_members(each: View) -> dict[str, Any]:
+    units, queue = each.units, each.queue
     return {
         "name": each.name,
         "path": each.path,
-        "watched": each.watch.active == "active",
-        "armed": each.is_armed,
-        "retries_timed": each.timer.is_armed,
-        "worker": {"state": state_of(each.worker), "pid": each.worker.pid or None},
+        "watched": units and units.watch.active == "active",
+        "armed": units and units.is_armed,
+        "retries_timed": units and units.timer.is_armed,
+        "worker": units and _service_members(units.worker),
+        "agent": each.agent or None,
+        "run": queue.run and _run_members(queue.run),
+        "last_run": queue.last_run and _last_run_members(queue.last_run),
         "messages": queue.counts,
         "oldest": {"id": queue.oldest, "arrived": _iso(queue.oldest_at)} if queue.oldest else None,
         "next_retry": _iso(queue.next_retry),
         "paused": queue.pause
         and {"since": _iso(queue.pause.since), "reason": queue.pause.reason or None},
-        "outage": outage
-        and {
-            "reason": outage.reason,
-            "since": _iso(outage.since),
-            "retry_at": _iso(outage.retry_at),
-        },
+        "outage": queue.outage and _outage_members(queue.outage),
     }
+
+
+def _run_members(run: Run) -> dict[str, Any]:
+    return {
+        "agent": run.agent,
+        "pid": run.pid,
+        "started": _iso(run.started),
+        "conversation": run.conversation or None,
+        "ids": run.ids,
+    }
+
+
+def _last_run_members(run: LastRun) -> dict[str, Any]:
+    reason = run.reason or None
+    return {
+        "ended": _iso(run.ended),
+        "outcome": run.outcome,
+        "reason": reason,
+        "seconds": run.seconds,
+    }
+
+
+def _outage_members(outage: Outage) -> dict[str, Any]:
+    since, retry_at = _iso(outage.since), _iso(outage.retry_at)
+    return {"reason": outage.reason, "since": since, "retry_at": retry_at}
 
 
 def _iso(moment: float | None) -> str | None:

@@ -75,9 +75,10 @@ def test_status_of_an_idle_installation_is_calm(installed: User) -> None:
         "127.0.0.1:7011",
         f"/run/user/{installed.uid}/aap/api.sock",
     ]
-    assert found["api"] == {"state": "idle", "pid": None}
+    assert found["api"] == {"state": "idle", "pid": None, "since": None}
     (workspace,) = found["workspaces"]
-    assert workspace["worker"] == {"state": "idle", "pid": None}
+    assert workspace["worker"] == {"state": "idle", "pid": None, "since": None}
+    assert workspace["agent"] == "echo"
     assert set(workspace["messages"].values()) == {0}
     assert installed.aap("status").stdout.count("as it should be") == 2
 
@@ -97,10 +98,15 @@ def test_status_follows_a_message_to_its_end(installed: User) -> None:
 
     wait_until(lambda: workspace()["messages"]["active"] == 1, 20, "the message to be at work")
     assert workspace()["worker"]["state"] == "running"
-    assert "1 at work" in installed.aap("status").stdout
+    run = wait_until(lambda: workspace()["run"], 20, "the run to be told")
+    assert len(run["ids"]) == 1
+    shown = installed.aap("status").stdout
+    assert "1 at work" in shown
+    assert f"custom at work for 0 s (pid {run['pid']})" in shown
     installed.write(f"{WORKSPACE}/go", "")
     wait_until(lambda: workspace()["messages"]["done"] == 1, 20, "the message to be done")
     wait_until(lambda: workspace()["worker"]["state"] == "idle", 20, "the worker to end")
+    assert (workspace()["run"], workspace()["last_run"]["outcome"]) == (None, "ok")
 
 
 def test_status_shows_an_outage_and_the_next_retry(installed: User) -> None:
@@ -128,6 +134,8 @@ def test_status_fails_where_a_part_is_not_armed(installed: User, unit: str) -> N
 def test_status_without_a_way_to_systemd_says_so(installed: User) -> None:
     result = installed.aap("status", check=False, env={"XDG_RUNTIME_DIR": ""})
     assert result.returncode == Exit.NOT_RUNNING
+    assert "cannot be asked" in result.stdout
+    assert "messages    none" in result.stdout
     assert "export XDG_RUNTIME_DIR=" in result.stderr
 
 
