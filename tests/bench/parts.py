@@ -437,7 +437,7 @@ def measure_enqueue(bench: Bench) -> None:
 
 
 def _measure_cell(bench: Bench, running: dict[str, Server], cell: Cell) -> None:
-    loads = _alternate_loads(bench, running, cell, bench.rounds(5, 3))
+    loads = _alternate_loads(bench, running, cell, bench.rounds(11, 5))
     rates = {name: [load.rate for load in loads[name]] for name in loads}
     report = bench.report
     print(f"  {cell}")
@@ -455,7 +455,7 @@ def _measure_cell(bench: Bench, running: dict[str, Server], cell: Cell) -> None:
 def _alternate_loads(
     bench: Bench, running: dict[str, Server], cell: Cell, rounds: int
 ) -> dict[str, list[Load]]:
-    seconds = 1.0 if bench.quick else 1.5
+    seconds = 0.6  # short and often: a busy machine slows all contenders of a round alike
     loads: dict[str, list[Load]] = {name: [] for name in running}
     for server in running.values():
         drive(bench, server, cell.size, cell.connections, 0.3)
