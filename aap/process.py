@@ -90,6 +90,19 @@ def run(
     return Outcome(tuple(argv), process.returncode, out, err)
 
 
+def run_here(argv: Sequence[str]) -> int:
+    """Run a program that has the terminal to itself, such as an editor; return its exit code.
+
+    Raises NotFoundError when there is no such program.
+    """
+    import subprocess
+
+    try:
+        return subprocess.run(argv, check=False).returncode
+    except FileNotFoundError as error:
+        raise NotFoundError(f"the program {argv[0]} is not there") from error
+
+
 def check(argv: Sequence[str], *, timeout: float = TIMEOUT, stdin: str = "", hint: str = "") -> str:
     """Run a command that must succeed and return its stdout; raises CommandError otherwise."""
     outcome = run(argv, timeout=timeout, stdin=stdin)

@@ -2,39 +2,64 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aap import config
+from aap import config, files, process
 from aap.cli import output
 from aap.cli.place import Place
 from aap.config import Finding, Origin, Setting
-from aap.errors import Exit, NotFoundError, UsageError
+from aap.errors import AapError, ConfigError, Exit, NotFoundError, UsageError
 
 KEY_NAME = "default"  # of the API key that `set API_KEY` stores
 MASK = "(set, not shown)"
 
-_RESTART = {
+_NEXT = {
     "socket": "aap install --user   puts it in force",
     "install": "aap install --user   puts it in force",
     "api": "systemctl --user try-restart aap-api.service   puts it in force at once",
 }
+_WHEN = {
+    "socket": "when the socket listens anew: aap install --user",
+    "install": "when the units are written anew: aap install --user",
+    "api": "when the API starts next, after an idle time of IDLE_EXIT at the latest",
+    "none": "at once: each command and each run of the agent reads it anew",
+}
+_KINDS = {
+    "address": "an IP address",
+    "choice": "one of the choices",
+    "choices": "choices, with commas between",
+    "command": "a command line",
+    "duration": "a duration, such as 500ms, 30s, 5m, 1h30m or 7d",
+    "int": "a whole number",
+    "name": "a name of small letters, digits and -",
+    "path": "the path of a folder",
+    "port": "a port from 1 to 65535",
+    "size": "a size, such as 500K, 12M or 4G",
+    "text": "a text",
+}
+_NEW_FILE = "# Settings of aap, one KEY=VALUE a line. What there is: aap config list, aap.conf(5)\n"
+_EDITORS = ("sensible-editor", "nano", "vi")
 
 
 # Looking
 
 
-def list_settings(place: Place, *, as_json: bool = False) -> int:
-    """List all settings with their value and its origin."""
+def list_settings(place: Place, *, origin: bool = False, as_json: bool = False) -> int:
+    """List all settings with their value and where it comes from; `origin`: file and line."""
     loaded = place.loaded
     if as_json:
         for key, row in config.SETTINGS.items():
             output.write_json("aap.config.setting/1", **_members(row, loaded.origins[key]))
         return Exit.OK
+    said = _origin if origin else _origin_in_short
     head = (output.Column("KEY", 20), output.Column("VALUE", 44), output.Column("FROM"))
     rows = [
-        (key, output.one_line(_shown(row, loaded.origins[key])), _origin(loaded.origins[key]))
+        (key, output.one_line(_shown(row, loaded.origins[key])), said(loaded.origins[key]))
         for key, row in config.SETTINGS.items()
     ]
     output.table(head, rows, least=20)
@@ -64,6 +89,12 @@ def _origin(origin: Origin) -> str:
     return output.one_line(origin.name or origin.where)
 
 
+def _origin_in_short(origin: Origin) -> str:
+    """The same in a word: the variable, the flag, or whose file it is."""
+    named = origin.where in {"environment", "flag"}
+    return output.one_line(origin.name) if named else origin.where
+
+
 def _members(row: Setting, origin: Origin) -> dict[str, Any]:
     return {
         "key": row.key,
@@ -76,7 +107,40 @@ def _members(row: Setting, origin: Origin) -> dict[str, Any]:
         "kind": row.kind,
         "secret": row.secret,
         "help": row.help,
+        "choices": list(row.choices),
+        "aliases": list(row.aliases),
+        "shared": row.is_shared,
+        "restart": row.restart,
     }
+
+
+def explain(place: Place, key: str, *, as_json: bool = False) -> int:
+    """Say all about one setting; JSON is as that of `get`."""
+    row = config.SETTINGS[config.known_key(key)]
+    origin = place.loaded.origins[row.key]
+    if as_json:
+        output.write_json("aap.config.setting/1", **_members(row, origin))
+        return Exit.OK
+    output.write(row.help)
+    output.write("")
+    output.fields(
+        [
+            ("key", row.key + (f", also {', '.join(row.aliases)}" if row.aliases else "")),
+            ("takes", ", ".join(row.choices) or _KINDS[row.kind]),
+            ("default", row.default or "empty"),
+            ("value", _shown(row, origin) or "empty"),
+            ("from", _origin(origin)),
+            ("of", "all workspaces" if row.is_shared else "each workspace, if its file has it"),
+            ("counts", _counts(row, origin)),
+        ]
+    )
+    return Exit.OK
+
+
+def _counts(row: Setting, origin: Origin) -> str:
+    if row.key == "API_KEY" and origin.where == "default":
+        return "a hashed key at once: aap key new NAME"
+    return _WHEN[row.restart]
 
 
 def path(place: Place, *, as_json: bool = False) -> int:
@@ -87,6 +151,7 @@ def path(place: Place, *, as_json: bool = False) -> int:
     output.write_json(
         "aap.config.path/1",
         file=str(_target(place)),
+        workspaces=str(config.workspaces_file()),
         workspace=str(config.workspace_file(place.settings.workspace)),
         user=str(config.user_file()),
         system=str(config.system_file()),
@@ -137,49 +202,64 @@ def _finding(finding: Finding) -> dict[str, Any]:
 # Changing
 
 
-def set_value(place: Place, key: str, value: str) -> int:
-    """Set one setting in the user's file (or `--config`'s); `-` reads the value from stdin."""
+def set_value(place: Place, key: str, value: str, *, apply: bool = False) -> int:
+    """Set one setting in the file that `path` names; `-` reads the value from stdin.
+
+    `apply` puts it in force as well.
+    """
     from aap.config import store
 
     row = config.SETTINGS[config.known_key(key)]
     if value == "-":
         value = sys.stdin.read().rstrip("\r\n")
     if row.secret:
-        return _set_secret(row, value)
-    changed = store.set_value(_target(place), row.key, value)
-    _say(row, changed, _target(place))
+        return _set_secret(row, value, apply=apply)
+    target = _target(place)
+    _check_shared(place, row)
+    changed = store.set_value(target, row.key, value)
+    output.note(_changed(row.key, target) if changed else f"{row.key} was so already in {target}")
     _say_if_hidden(place, row)
+    if changed or apply:
+        _put_in_force([row], target, apply=apply)
     return Exit.OK
 
 
-def _set_secret(row: Setting, value: str) -> int:
+def _changed(key: str, file: Path) -> str:
+    return f"{key} changed in {file}"
+
+
+def _set_secret(row: Setting, value: str, *, apply: bool) -> int:
     """No file of settings holds a secret: other programs read such files too."""
     from aap.config import keys, store
 
     if row.key == "API_KEY":
-        changed, file = keys.add_key(config.keys_file(), KEY_NAME, value), config.keys_file()
-    else:
-        changed, file = (
-            store.set_secret(config.secrets_folder(), row.key, value),
-            config.secrets_folder(),
-        )
-    _say(row, changed, file)
+        file = config.keys_file()
+        changed = keys.add_key(file, KEY_NAME, value)
+        output.note(f'{_changed(row.key, file)}, as the key "{KEY_NAME}": it counts at once')
+        return Exit.OK
+    file = config.secrets_folder()
+    changed = store.set_secret(file, row.key, value)
+    output.note(_changed(row.key, file) if changed else f"{row.key} was so already in {file}")
+    if changed or apply:
+        _put_in_force([row], None, apply=apply)
     return Exit.OK
 
 
-def unset(place: Place, key: str) -> int:
-    """Take one setting out of the user's file (or `--config`'s); the default counts again."""
+def unset(place: Place, key: str, *, apply: bool = False) -> int:
+    """Take one setting out of the file that `path` names; the default counts again."""
     from aap.config import store
 
     row = config.SETTINGS[config.known_key(key)]
-    changed = store.unset_value(_target(place), row.key)
+    target = _target(place)
+    changed = store.unset_value(target, row.key)
     if row.secret:
         changed = _unset_secret(row) or changed
     if not changed:
-        output.note(f"{row.key} was not set in {_target(place)}")
+        output.note(f"{row.key} was not set in {target}")
         return Exit.OK
-    _say(row, changed, _target(place))
+    output.note(_changed(row.key, target))
     _say_if_hidden(place, row)
+    _put_in_force([row], None if row.secret else target, apply=apply)
     return Exit.OK
 
 
@@ -201,16 +281,124 @@ def _unset_secret(row: Setting) -> bool:
 
 
 def _target(place: Place) -> Path:
-    return Path(place.config).expanduser().absolute() if place.config else config.user_file()
+    """The file to change: the one that is named, that of the workspace of `-w`, or the user's."""
+    if place.config is None and place.workspace is not None:
+        return config.workspace_file(config.find_folder(place.workspace, None))
+    named = place.config or os.environ.get("AAP_CONFIG")
+    return Path(named).expanduser().absolute() if named else config.user_file()
 
 
-def _say(row: Setting, changed: bool, file: Path) -> None:
-    if not changed:
-        output.note(f"{row.key} was so already in {file}")
+def _check_shared(place: Place, row: Setting) -> None:
+    """Refuse what would not count: the API is one, and only the file of `main` may speak for it."""
+    if place.workspace is None or place.config is not None or not row.is_shared:
         return
-    output.note(f"{row.key} changed in {file}")
-    if row.restart in _RESTART:
-        output.note(f"  {_RESTART[row.restart]}")
+    if row.key == "WORKSPACE" or place.loaded.name != config.MAIN:
+        raise UsageError(
+            f"{row.key} is not of one workspace: all share it",
+            hint=f"without -w: aap config set {row.key} …",
+        )
+
+
+def _put_in_force(rows: Sequence[Setting], target: Path | None, *, apply: bool) -> None:
+    """Start again what must be, or say what that is; a worker reads its settings for each run."""
+    wanted = {row.restart for row in rows} - {"none"}
+    if not wanted:
+        return
+    need = "install" if wanted & {"install", "socket"} else "api"
+    if not apply:
+        output.note(f"  {_NEXT[need]}")
+        return
+    from aap.cli.install import renew, renew_api
+
+    _check_read(target)
+    actions = renew() if need == "install" else renew_api()
+    if actions is None:
+        output.note("aap is not installed: nothing runs with the old value")
+    for line in actions or ():
+        output.note(line)
+
+
+def _check_read(target: Path | None) -> None:
+    """Raise UsageError if aap is installed with another file than the one that was changed."""
+    from aap.systemd import record
+
+    known = record.read("user")
+    if known is None or target is None:
+        return
+    named = known.plan.environ.get("AAP_CONFIG")
+    read = Path(named) if named else config.user_file()
+    own = [config.workspace_file(path) for path in known.plan.workspaces.values()]
+    if target not in (read, *own):
+        hint = f"aap install --user --config {shlex.quote(str(target))}"
+        raise UsageError(f"aap is installed with {read}, and does not read {target}", hint=hint)
+
+
+def edit(place: Place, *, apply: bool = False) -> int:
+    """Have the file changed in an editor; it is replaced only by a text that aap can run with."""
+    import tempfile
+
+    from aap.config import store
+
+    target = _target(place)
+    before = store.whole_text(target)
+    folder = Path(tempfile.mkdtemp(prefix="aap-"))
+    draft = folder / (target.name.lstrip(".") or "aap.conf")
+    files.write_atomic(draft, (before or _NEW_FILE).encode())
+    after = _edit_until_right(place, target, draft)
+    if after not in (before, _NEW_FILE):
+        store.replace_text(target, before, after)
+    draft.unlink()
+    folder.rmdir()
+    keys = store.changed_keys(before, after)
+    if after in (before, _NEW_FILE):
+        output.note("nothing was changed")
+        return Exit.OK
+    output.note(_changed(", ".join(keys) or "comments alone", target))
+    _put_in_force([config.SETTINGS[key] for key in keys], target, apply=apply)
+    return Exit.OK
+
+
+def _edit_until_right(place: Place, target: Path, draft: Path) -> str:
+    """Raises ConfigError, and leaves the draft, where the person gives up."""
+    from aap.config.envfile import decode
+
+    while True:
+        argv = [*_editor(), str(draft)]
+        code = process.run_here(argv)
+        if code != 0:
+            raise AapError(f"{argv[0]} ended with {code}: nothing was changed", hint=f"rm {draft}")
+        try:
+            text = decode(draft.read_bytes(), str(target))
+            _check_text(place, target, text)
+        except ConfigError as error:
+            output.warn(str(error), error.hint)
+            if not output.ask("Edit it again?"):
+                said = f"nothing was changed in {target}; your text is {draft}"
+                raise ConfigError(said, hint=f"rm {draft}") from None
+        else:
+            return text
+
+
+def _check_text(place: Place, target: Path, text: str) -> None:
+    """Raise ConfigError if aap could not run with this text. Faults of other files do not count."""
+    try:
+        config.load(workspace=place.workspace, config_file=place.config, draft=(target, text))
+    except config.DoubtfulConfigError as error:
+        own = tuple(each for each in error.findings if each.where == str(target))
+        if own:
+            raise config.DoubtfulConfigError(own) from None
+
+
+def _editor() -> list[str]:
+    import shutil
+
+    for name in ("VISUAL", "EDITOR"):
+        if words := shlex.split(os.environ.get(name, "")):
+            return words
+    found = next((name for name in _EDITORS if shutil.which(name)), None)
+    if found is None:
+        raise UsageError("there is no editor", hint="EDITOR=nano aap config edit")
+    return [found]
 
 
 def _say_if_hidden(place: Place, row: Setting) -> None:
@@ -220,14 +408,18 @@ def _say_if_hidden(place: Place, row: Setting) -> None:
         output.note(f"  but {_origin(origin)} sets it too, and counts before")
 
 
-def import_file(place: Place, source: str, *, as_json: bool = False) -> int:
+def import_file(place: Place, source: str, *, apply: bool = False, as_json: bool = False) -> int:
     """Take over the settings of an ai-agent-proxy file."""
     from aap.config import takeover
 
     if not source:
         raise UsageError("give the file to import")
     report = takeover.import_seed(Path(source).expanduser(), _target(place), config.keys_file())
+    changed = (step.key for step in report.steps if step.action in {"taken", "replaced", "secret"})
+    taken = [config.SETTINGS[config.known_key(key)] for key in changed]
     if as_json:
+        if apply:
+            _put_in_force(taken, report.target, apply=True)
         output.write_json(
             "aap.config.import/1",
             source=str(report.source),
@@ -246,4 +438,5 @@ def import_file(place: Place, source: str, *, as_json: bool = False) -> int:
     for text in report.notes:
         output.note(output.harmless(text))
     output.note(f"settings are in {report.target}")
+    _put_in_force(taken, report.target, apply=apply)
     return Exit.OK

@@ -172,6 +172,44 @@ def load(
     """
     files = _Files(draft)
     given = _flag_layer(workspace, overrides or {})
+    outer = _read_outer(given, config_file, environ, files)
+    name, paths, layers = outer.name, outer.paths, outer.layers
+    if name == MAIN:
+        layers[3:3] = [_workspace_layer(paths[MAIN], files)]
+    else:
+        layers.insert(0, _named_layer(name, outer.registry, workspaces_file(environ)))
+        layers[4:4] = [_own_layer(paths[name], files), _shared_layer(paths[MAIN])]
+    settings, origins = _settle(layers, files)
+    findings = (*files.findings, *_advice(settings, origins))
+    workspaces = {name: settings.workspace, **paths}
+    # A path says what a command is about, and not what clients mean.
+    default = outer.registry.default if name == MAIN else name
+    return Loaded(settings, origins, findings, tuple(files.read), workspaces, default)
+
+
+def find_folder(
+    workspace: str | None, config_file: str | None, environ: Mapping[str, str] = os.environ
+) -> Path:
+    """The folder of the workspace that `load` would take, also where settings are wrong.
+
+    Raises ConfigError for a file that cannot be read; NotFoundError for an unknown workspace.
+    """
+    outer = _read_outer(_flag_layer(workspace, {}), config_file, environ, _Files())
+    return outer.paths[outer.name]
+
+
+class _Outer(NamedTuple):
+    """What is known before the workspace's own file: flags, variables, secrets, user, system."""
+
+    layers: list[_Layer]
+    registry: Registry
+    name: str
+    paths: dict[str, Path]
+
+
+def _read_outer(
+    given: _Layer, config_file: str | None, environ: Mapping[str, str], files: _Files
+) -> _Outer:
     variables = _environment_layer(environ, files.findings)
     secret = _secret_layer(environ)
     named = config_file or environ.get(PREFIX + "CONFIG")
@@ -181,23 +219,11 @@ def load(
     else:
         user = files.layer(user_file(environ), "user")
     system = files.layer(system_file(), "system")
-    registry_file = workspaces_file(environ)
-    registry = read_registry(registry_file)
+    registry = read_registry(workspaces_file(environ))
     name = _pick(given, variables, registry)
     layers = [given, variables, secret, user, system]
-    main = _main_folder(layers)
-    paths = {MAIN: main, **{each: line.path for each, line in registry.lines.items()}}
-    if name == MAIN:
-        layers[3:3] = [_workspace_layer(main, files)]
-    else:
-        layers.insert(0, _named_layer(name, registry, registry_file))
-        layers[4:4] = [_own_layer(paths[name], files), _shared_layer(main)]
-    settings, origins = _settle(layers, files)
-    findings = (*files.findings, *_advice(settings, origins))
-    workspaces = {name: settings.workspace, **paths}
-    # A path says what a command is about, and not what clients mean.
-    default = registry.default if name == MAIN else name
-    return Loaded(settings, origins, findings, tuple(files.read), workspaces, default)
+    named_paths = {each: line.path for each, line in registry.lines.items()}
+    return _Outer(layers, registry, name, {MAIN: _main_folder(layers), **named_paths})
 
 
 def _pick(given: _Layer, variables: _Layer, registry: Registry) -> str:

@@ -18,7 +18,7 @@ from aap.config.envfile import (
 from aap.config.files import locked, real_file
 from aap.config.load import known_key, secret_name
 from aap.config.table import NAMES, SETTINGS
-from aap.errors import ConfigError, PermissionDeniedError
+from aap.errors import ConfigError, PermissionDeniedError, TryAgainError
 from aap.files import make_folder, write_atomic
 
 # Where these are found it is not sure which text belongs to which setting.
@@ -65,6 +65,32 @@ def set_value(file: Path, key: str, value: str, *, mode: int = 0o600) -> bool:
     return True
 
 
+def replace_text(file: Path, before: str, after: str, *, mode: int = 0o600) -> None:
+    """Give `file` another text, if it still has the one `before`; a missing file has an empty one.
+
+    Raises TryAgainError where somebody else has changed it, PermissionDeniedError.
+    """
+    make_folder(file.parent)
+    with locked(file.parent):
+        if whole_text(file) != before:
+            raise TryAgainError(f"{file} was changed by somebody else meanwhile")
+        _write(file, after, mode)
+
+
+def whole_text(file: Path) -> str:
+    """The text of a file, empty where there is none. Raises ConfigError."""
+    try:
+        return decode(read_bytes(file), str(file))
+    except FileNotFoundError:
+        return ""
+
+
+def changed_keys(before: str, after: str) -> list[str]:
+    """Name the settings in which two texts differ."""
+    old, new = _values(before), _values(after)
+    return [key for key in SETTINGS if old.get(key) != new.get(key)]
+
+
 def unset_value(file: Path, key: str) -> bool:
     """Take all lines of `key` (and of its aliases) out of `file`; False if there was none.
 
@@ -108,10 +134,7 @@ def _as_stored(key: str, value: str) -> str:
 
 
 def _read(file: Path) -> str:
-    try:
-        text = decode(read_bytes(file), str(file))
-    except FileNotFoundError:
-        return ""
+    text = whole_text(file)
     tangled = tuple(item for item in parse(text, str(file)).findings if item.code in _TANGLED)
     if tangled:
         raise DoubtfulConfigError(tangled)

@@ -73,15 +73,20 @@ def _check_exposure(wish: Wish, listen: str) -> None:
 
 def _check_folders(wish: Wish) -> None:
     for path in wish.workspaces.values():
-        units.check_name(path)
-        _check_visible(path, "the workspace")
-        if path.exists() and not path.is_dir():
-            hint = "aap config set WORKSPACE with the path of a folder"
-            raise ConfigError(f"the workspace {path} is no folder", hint=hint)
+        check_workspace(path)
     state = record.record_file(wish.mode).parent
     wanted = [record.unit_folder(wish.mode), record.link_folder(wish.mode), state]
     for folder in [*wanted, *wish.folders]:
         _check_writable(folder)
+
+
+def check_workspace(path: Path) -> None:
+    """Raise ConfigError if systemd cannot watch this folder, or an agent not work in it."""
+    units.check_name(path)
+    units.quote(str(path))
+    _check_visible(path, "the workspace")
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"the workspace {path} is no folder", hint="give the path of a folder")
 
 
 def _check_visible(path: Path, what: str) -> None:

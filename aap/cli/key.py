@@ -1,0 +1,75 @@
+"""`aap key`: the keys of clients, each with a name, shown once and kept as hashes."""
+
+from __future__ import annotations
+
+from aap import config
+from aap.cli import output
+from aap.cli.place import Place
+from aap.config import keys
+from aap.errors import Exit, NotFoundError
+
+
+def new(name: str, *, as_json: bool = False) -> int:
+    """Make a key and print it: the only time that it is seen.
+
+    JSON is one document, schema `aap.key.new/1`. Raises UsageError if the name is taken.
+    """
+    file = config.keys_file()
+    is_first = not file.exists()
+    plain = keys.new_key()
+    keys.add_key(file, name, plain, replace=False)
+    if as_json:
+        output.write_json("aap.key.new/1", name=name, key=plain)
+        return Exit.OK
+    output.write(plain)
+    output.note("it is not shown again, and counts at once; a client sends it as")
+    output.note("  Authorization: Bearer KEY")
+    if is_first:
+        output.note("from now on, all clients need a key, but for the socket of your own user")
+    return Exit.OK
+
+
+def ls(place: Place, *, as_json: bool = False) -> int:
+    """Print the names of all keys and where each is kept; with JSON one a line, `aap.key/1`."""
+    ring = keys.KeyRing.load(config.keys_file(), place.settings.api_key)
+    rows = [(name, _place_of(place, name)) for name in ring.names]
+    if as_json:
+        for name, kept in rows:
+            output.write_json("aap.key/1", name=name, file=kept)
+        return Exit.OK
+    if rows:
+        output.table((output.Column("NAME", 30), output.Column("KEPT IN")), rows)
+    elif ring.is_required:
+        output.note(_closed())
+    else:
+        output.note("there is no key: every program of this machine may send messages")
+        output.note("  aap key new NAME")
+    return Exit.OK
+
+
+def _place_of(place: Place, name: str) -> str:
+    if name != keys.PLAIN_NAME:
+        return str(config.keys_file())
+    origin = place.loaded.origins["API_KEY"]
+    return str(origin.file or origin.name)
+
+
+def revoke(place: Place, name: str) -> int:
+    """Take a key away, also where other settings are wrong. Raises NotFoundError."""
+    try:
+        keys.remove_key(config.keys_file(), name)
+    except NotFoundError:
+        if name != keys.PLAIN_NAME or not place.settings.api_key:
+            raise
+        said = f"the key {name} is kept in plain in {_place_of(place, name)}"
+        raise NotFoundError(said, hint="aap config unset API_KEY") from None
+    output.note(f'the key "{name}" no longer counts')
+    if not keys.KeyRing.load(config.keys_file(), place.settings.api_key):
+        output.note(_closed())
+    return Exit.OK
+
+
+def _closed() -> str:
+    """Say how it is after the last key: a key is still asked for."""
+    file = config.keys_file()
+    return f"no key is left, so no client gets in; to let all of this machine in: rm {file}"
