@@ -21,7 +21,7 @@ SECTIONS = {
     "Messages": ("inbox", "reply", "send"),
     "The agent": ("pause", "resume", "agent", "context", "skills"),
     "See what happens": ("status", "logs", "doctor"),
-    "Set up": ("install", "uninstall", "config", "openclaw"),
+    "Set up": ("install", "uninstall", "config", "workspace", "key", "openclaw"),
 }
 
 
@@ -97,6 +97,22 @@ config_app = _group(
     aap config import ~/.ai-agent-proxy.conf
     """,
 )
+workspace_app = _group(
+    help="Several workspaces, each with messages, agent and session of its own.",
+    epilog="""
+    aap workspace add work ~/work
+    aap -w work config set AGENT codex
+    aap -w work inbox ls          or: export AAP_WORKSPACE=work
+    aap workspace use work        what is meant where none is named
+    """,
+)
+key_app = _group(
+    help="The keys of clients, each with a name; without any, this machine needs none.",
+    epilog="""
+    aap key new phone
+    aap key revoke phone          a running API refuses it within a second
+    """,
+)
 context_app = _group(
     help="What the agent keeps between runs, in numbered blocks.",
     epilog="""
@@ -108,6 +124,8 @@ context_app = _group(
 skills_app = _group(help="What agents should know of aap, put where they look.")
 app.add_typer(inbox_app, name="inbox")
 app.add_typer(config_app, name="config")
+app.add_typer(workspace_app, name="workspace")
+app.add_typer(key_app, name="key")
 openclaw_app = _group(
     help="OpenClaw's own configuration: is it made for an inbox behind it?",
     epilog="""
@@ -132,7 +150,9 @@ app.add_typer(agent_app, name="agent")
 
 Workspace = Annotated[
     str | None,
-    typer.Option("--workspace", "-w", metavar="NAME|PATH", help="The workspace it is about."),
+    typer.Option(
+        "--workspace", "-w", metavar="NAME|PATH", help="The workspace; what has a / is a path."
+    ),
 ]
 ConfigFile = Annotated[
     str | None, typer.Option("--config", metavar="FILE", help="Read FILE, not your own aap.conf.")
@@ -506,12 +526,18 @@ def logs(
 # config
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The setting's name.")]
+Apply = Annotated[
+    bool, typer.Option("--apply", help="Start again what must be, so that it counts now.")
+]
 
 
 @config_app.command("list", cls=Command)
 def config_list(
     ctx: typer.Context,
     *,
+    origin: Annotated[
+        bool, typer.Option("--origin", help="Show the file and the line of each.")
+    ] = False,
     as_json: Json = False,
     workspace: Workspace = None,
     config: ConfigFile = None,
@@ -519,7 +545,7 @@ def config_list(
     """List all settings, their values, and where each comes from."""
     from aap.cli import config as settings
 
-    return settings.list_settings(_place(ctx, workspace, config), as_json=as_json)
+    return settings.list_settings(_place(ctx, workspace, config), origin=origin, as_json=as_json)
 
 
 @config_app.command("get", cls=Command)
@@ -550,23 +576,65 @@ def config_set(
     *,
     key: Key,
     value: Annotated[str, typer.Argument(metavar="VALUE", help="The value; - reads stdin.")],
+    apply: Apply = False,
     workspace: Workspace = None,
     config: ConfigFile = None,
 ) -> int:
-    """Set one setting in your file; an API key is kept as a hash."""
+    """Set one setting, in your file or with -w in the workspace's."""
     from aap.cli import config as settings
 
-    return settings.set_value(_place(ctx, workspace, config), key, value)
+    return settings.set_value(_place(ctx, workspace, config), key, value, apply=apply)
 
 
 @config_app.command("unset", cls=Command)
 def config_unset(
-    ctx: typer.Context, *, key: Key, workspace: Workspace = None, config: ConfigFile = None
+    ctx: typer.Context,
+    *,
+    key: Key,
+    apply: Apply = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
 ) -> int:
-    """Take one setting out of your file."""
+    """Take one setting out of your file, or of the workspace's."""
     from aap.cli import config as settings
 
-    return settings.unset(_place(ctx, workspace, config), key)
+    return settings.unset(_place(ctx, workspace, config), key, apply=apply)
+
+
+@config_app.command(
+    "edit",
+    cls=Command,
+    epilog="""
+    aap config edit
+    EDITOR=nano aap -w work config edit
+    """,
+)
+def config_edit(
+    ctx: typer.Context,
+    *,
+    apply: Apply = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Change your file, or with -w the workspace's, in an editor."""
+    from aap.cli import config as settings
+
+    return settings.edit(_place(ctx, workspace, config), apply=apply)
+
+
+@config_app.command("explain", cls=Command)
+def config_explain(
+    ctx: typer.Context,
+    *,
+    key: Key,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Say what a setting is and takes, and when a change counts."""
+    from aap.cli import config as settings
+
+    return settings.explain(_place(ctx, workspace, config), key, as_json=as_json)
 
 
 @config_app.command("path", cls=Command)
@@ -602,6 +670,7 @@ def config_import(
     ctx: typer.Context,
     *,
     source: Annotated[str, typer.Argument(metavar="FILE", help="An .ai-agent-proxy.conf.")],
+    apply: Apply = False,
     as_json: Json = False,
     workspace: Workspace = None,
     config: ConfigFile = None,
@@ -609,7 +678,121 @@ def config_import(
     """Take over the settings of an ai-agent-proxy file."""
     from aap.cli import config as settings
 
-    return settings.import_file(_place(ctx, workspace, config), source, as_json=as_json)
+    place = _place(ctx, workspace, config)
+    return settings.import_file(place, source, apply=apply, as_json=as_json)
+
+
+# workspace
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The workspace's name.")]
+
+
+@workspace_app.command("ls", cls=Command)
+def workspace_ls(
+    ctx: typer.Context,
+    *,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """List the workspaces; a * stands before the default one."""
+    from aap.cli import workspace as workspaces
+
+    return workspaces.ls(_place(ctx, workspace, config), as_json=as_json)
+
+
+@workspace_app.command("show", cls=Command)
+def workspace_show(
+    ctx: typer.Context,
+    *,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="The workspace's name.")
+    ] = None,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Show a workspace: path, model, units, agent, messages."""
+    from aap.cli import workspace as workspaces
+
+    return workspaces.show(_place(ctx, workspace, config), name, as_json=as_json)
+
+
+@workspace_app.command("add", cls=Command)
+def workspace_add(
+    ctx: typer.Context,
+    *,
+    name: Annotated[str, typer.Argument(metavar="NEW", help="The name that it gets.")],
+    path: Annotated[str, typer.Argument(metavar="FOLDER", help="Its folder; made if missing.")],
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Give a folder a name, and have its inbox watched."""
+    from aap.cli import workspace as workspaces
+
+    return workspaces.add(_place(ctx, workspace, config), name, path, as_json=as_json)
+
+
+@workspace_app.command("use", cls=Command)
+def workspace_use(
+    ctx: typer.Context, *, name: Name, workspace: Workspace = None, config: ConfigFile = None
+) -> int:
+    """Make a workspace the one that is meant where none is named."""
+    from aap.cli import workspace as workspaces
+
+    return workspaces.use(_place(ctx, workspace, config), name)
+
+
+@workspace_app.command("rm", cls=Command)
+def workspace_rm(*, name: Name, as_json: Json = False) -> int:
+    """Watch a workspace no longer; its messages stay."""
+    from aap.cli import workspace as workspaces
+
+    return workspaces.rm(name, as_json=as_json)
+
+
+# key
+
+
+@key_app.command("new", cls=Command)
+def key_new(
+    *,
+    name: Annotated[str, typer.Argument(metavar="NEW", help="Whose key it is to be.")],
+    as_json: Json = False,
+) -> int:
+    """Make a key for a client and print it, this once."""
+    from aap.cli import key as keys
+
+    return keys.new(name, as_json=as_json)
+
+
+@key_app.command("ls", cls=Command)
+def key_ls(
+    ctx: typer.Context,
+    *,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """List the names of all keys."""
+    from aap.cli import key as keys
+
+    return keys.ls(_place(ctx, workspace, config), as_json=as_json)
+
+
+@key_app.command("revoke", cls=Command)
+def key_revoke(
+    ctx: typer.Context,
+    *,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The key's name.")],
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Take a key away: who has it gets in no longer."""
+    from aap.cli import key as keys
+
+    return keys.revoke(_place(ctx, workspace, config), name)
 
 
 # agent
