@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from aap.cli import output
+from aap.cli.main import seconds
 from aap.cli.place import Place
 from aap.errors import Exit, UsageError
 from aap.message import State
@@ -20,7 +21,7 @@ from aap.message import State
 SECTIONS = {
     "Messages": ("inbox", "reply", "send"),
     "The agent": ("pause", "resume", "agent", "context", "skills"),
-    "See what happens": ("status", "logs", "doctor"),
+    "See what happens": ("status", "explain", "logs", "doctor"),
     "Set up": ("install", "uninstall", "config", "workspace", "key", "openclaw"),
 }
 
@@ -87,6 +88,7 @@ inbox_app = _group(
     aap inbox ls --state failed
     aap inbox show 1jb3k5         an id may be cut as long as it is unique
     aap inbox new | aap inbox done -
+    aap inbox retry --all --state failed
     """,
 )
 config_app = _group(
@@ -163,6 +165,18 @@ Ids = Annotated[
     list[str],
     typer.Argument(metavar="ID...", help="Ids or unique beginnings of ids; - reads stdin."),
 ]
+MaybeIds = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID...]", help="Ids or unique beginnings of ids; - reads stdin."),
+]
+All = Annotated[bool, typer.Option("--all", help="Not single ids, but all of a --state.")]
+States = Annotated[
+    list[State] | None, typer.Option("--state", help="Only this state; may be repeated.")
+]
+Chat = Annotated[
+    str | None,
+    typer.Option("--conversation", metavar="C", help="Only of this one: channel/account/chat."),
+]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -227,12 +241,18 @@ def root(
 def inbox_ls(
     ctx: typer.Context,
     *,
-    states: Annotated[
-        list[State] | None, typer.Option("--state", help="Only this state; may be repeated.")
+    states: States = None,
+    conversation: Chat = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="That came since 2h, yesterday…")
+    ] = None,
+    older_than: Annotated[
+        str | None, typer.Option("--older-than", metavar="TIME", help="That came before 2h, 3d…")
     ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", help="At most so many; 0 for all.")
     ] = None,
+    group: Annotated[bool, typer.Option("--group", help="Put together by conversation.")] = False,
     show_all: Annotated[bool, typer.Option("--all", help="Handled ones too.")] = False,
     as_json: Json = False,
     workspace: Workspace = None,
@@ -244,7 +264,11 @@ def inbox_ls(
     return inbox.ls(
         _place(ctx, workspace, config),
         states=states or (),
+        conversation=conversation,
+        since=since,
+        older_than=older_than,
         limit=limit,
+        group=group,
         show_all=show_all,
         as_json=as_json,
     )
@@ -285,10 +309,7 @@ def inbox_show(
 def inbox_new(
     ctx: typer.Context,
     *,
-    conversation: Annotated[
-        str | None,
-        typer.Option("--conversation", metavar="C", help="Only of this one: channel/account/chat."),
-    ] = None,
+    conversation: Chat = None,
     as_json: Json = False,
     workspace: Workspace = None,
     config: ConfigFile = None,
@@ -300,14 +321,75 @@ def inbox_new(
     return inbox.new(place, conversation=conversation, as_json=as_json)
 
 
+@inbox_app.command("wait", cls=Command)
+def inbox_wait(
+    ctx: typer.Context,
+    *,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", metavar="TIME", parser=seconds, help="At most 30s, 5m, 2h."),
+    ] = None,
+    states: States = None,
+    conversation: Chat = None,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Wait until there is a message, and print its id; exit code 6 if none comes in time."""
+    from aap.cli import wait
+
+    place = _place(ctx, workspace, config)
+    return wait.wait(
+        place, states=states or (), conversation=conversation, timeout=timeout, as_json=as_json
+    )
+
+
+@inbox_app.command("watch", cls=Command)
+def inbox_watch(
+    ctx: typer.Context,
+    *,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Show what becomes of messages, as it happens, until Ctrl-C."""
+    from aap.cli import watch
+
+    return watch.watch(_place(ctx, workspace, config), as_json=as_json)
+
+
+@inbox_app.command("stats", cls=Command)
+def inbox_stats(
+    ctx: typer.Context,
+    *,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="TIME", help="Not of a day: of 2h, 30d…")
+    ] = None,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Show how many came, how long they waited and what failed, over time."""
+    from aap.cli import stats
+
+    return stats.stats(_place(ctx, workspace, config), since=since, as_json=as_json)
+
+
 @inbox_app.command("done", cls=Command)
 def inbox_done(
-    ctx: typer.Context, *, ids: Ids, workspace: Workspace = None, config: ConfigFile = None
+    ctx: typer.Context,
+    *,
+    ids: MaybeIds = None,
+    take_all: All = False,
+    states: States = None,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
 ) -> int:
     """Mark messages as handled. Saying it twice does no harm."""
-    from aap.cli import inbox
+    from aap.cli import changes
 
-    return inbox.done(_place(ctx, workspace, config), ids)
+    place = _place(ctx, workspace, config)
+    return changes.done(place, ids or (), states=states or (), take_all=take_all)
 
 
 @inbox_app.command(
@@ -331,34 +413,78 @@ def inbox_add(
     config: ConfigFile = None,
 ) -> int:
     """Put a message into the inbox without the API; print its id."""
-    from aap.cli import inbox
+    from aap.cli import changes
 
-    return inbox.add(_place(ctx, workspace, config), source, text=text)
+    return changes.add(_place(ctx, workspace, config), source, text=text)
 
 
 @inbox_app.command("retry", cls=Command)
 def inbox_retry(
-    ctx: typer.Context, *, ids: Ids, workspace: Workspace = None, config: ConfigFile = None
+    ctx: typer.Context,
+    *,
+    ids: MaybeIds = None,
+    take_all: All = False,
+    states: States = None,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
 ) -> int:
     """Let failed, deferred or held messages be handled again, now."""
-    from aap.cli import inbox
+    from aap.cli import changes
 
-    return inbox.retry(_place(ctx, workspace, config), ids)
+    place = _place(ctx, workspace, config)
+    return changes.retry(place, ids or (), states=states or (), take_all=take_all)
+
+
+@inbox_app.command("hold", cls=Command)
+def inbox_hold(
+    ctx: typer.Context,
+    *,
+    ids: MaybeIds = None,
+    take_all: All = False,
+    states: States = None,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Put waiting messages aside until they are released."""
+    from aap.cli import changes
+
+    place = _place(ctx, workspace, config)
+    return changes.hold(place, ids or (), states=states or (), take_all=take_all)
+
+
+@inbox_app.command("release", cls=Command)
+def inbox_release(
+    ctx: typer.Context,
+    *,
+    ids: MaybeIds = None,
+    take_all: All = False,
+    states: States = None,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Let held or deferred messages be handled now."""
+    from aap.cli import changes
+
+    place = _place(ctx, workspace, config)
+    return changes.release(place, ids or (), states=states or (), take_all=take_all)
 
 
 @inbox_app.command("rm", cls=Command)
 def inbox_rm(
     ctx: typer.Context,
     *,
-    ids: Ids,
+    ids: MaybeIds = None,
+    take_all: All = False,
+    states: States = None,
     yes: Yes = False,
     workspace: Workspace = None,
     config: ConfigFile = None,
 ) -> int:
     """Delete messages for good."""
-    from aap.cli import inbox
+    from aap.cli import changes
 
-    return inbox.rm(_place(ctx, workspace, config), ids, yes=yes)
+    place = _place(ctx, workspace, config)
+    return changes.rm(place, ids or (), states=states or (), take_all=take_all, yes=yes)
 
 
 @inbox_app.command("ids", cls=Command, hidden=True)
@@ -491,7 +617,8 @@ def send(
     aap logs                          the last day
     aap logs --today --follow
     aap logs --since "2 hours ago"
-    aap logs --id 1jb3k5
+    aap logs --id 1jb3k5              all steps of one message
+    aap logs --errors --since 7d
     """,
 )
 def logs(
@@ -506,6 +633,11 @@ def logs(
     message_id: Annotated[
         str | None, typer.Option("--id", metavar="ID", help="Only lines about this message.")
     ] = None,
+    conversation: Chat = None,
+    api: Annotated[bool, typer.Option("--api", help="What the API said.")] = False,
+    worker: Annotated[bool, typer.Option("--worker", help="What the worker did.")] = False,
+    agent: Annotated[bool, typer.Option("--agent", help="What the agent printed.")] = False,
+    errors: Annotated[bool, typer.Option("--errors", help="Only warnings and errors.")] = False,
     as_json: Json = False,
     workspace: Workspace = None,
     config: ConfigFile = None,
@@ -519,6 +651,11 @@ def logs(
         since=since,
         follow=follow,
         message_id=message_id,
+        conversation=conversation,
+        api=api,
+        worker=worker,
+        agent=agent,
+        errors=errors,
         as_json=as_json,
     )
 

@@ -1,25 +1,28 @@
-"""`aap inbox`: the queue, for people and for agents."""
+"""`aap inbox ls`, `show`, `new`: the queue, for people and for agents. Nothing is changed here."""
 
 from __future__ import annotations
 
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from aap import bodies, files
 from aap.cli import output
 from aap.cli.place import Place
-from aap.errors import AapError, Exit, NotFoundError, TryAgainError, UsageError
+from aap.cli.targets import for_each
+from aap.errors import Exit, NotFoundError, TryAgainError, UsageError
 from aap.inbox import Entry, Spool
-from aap.message import ID_CHARS, Digest, State, id_time
+from aap.message import ID_CHARS, Digest, State, first_id, id_time
 
 OPEN_STATES = (State.INBOX, State.ACTIVE, State.DEFERRED, State.HOLD, State.FAILED)
 LIMIT = 50
 TEXT_OFF_TERMINAL = 160
+
+Seen = tuple[Entry, Digest]
+Period = tuple[str, str]  # the first id that is meant, and the first that is not any more
 
 _COLOURS = {"active": "green", "deferred": "yellow", "hold": "cyan", "failed": "red", "done": "dim"}
 _COLUMNS = (
@@ -27,6 +30,7 @@ _COLUMNS = (
     output.Column("ID", 32),
     output.Column("AGE", 7, right=True),
     output.Column("TRIES", 5, right=True),
+    output.Column("RETRY", 9, right=True),
     output.Column("CHANNEL", 10),
     output.Column("CHAT", 16),
     output.Column("SENDER", 14),
@@ -41,26 +45,79 @@ def ls(
     place: Place,
     *,
     states: Sequence[State] = (),
+    conversation: str | None = None,
+    since: str | None = None,
+    older_than: str | None = None,
     limit: int | None = None,
+    group: bool = False,
     show_all: bool = False,
     as_json: bool = False,
 ) -> int:
-    """List messages, in the order in which they came; open only those that are shown."""
+    """List messages, in the order in which they came; open only those that are shown.
+
+    To find those of one conversation, others are opened too. With `group` the messages
+    that are shown are put together by conversation.
+    """
     chosen = tuple(State) if show_all else tuple(states) or OPEN_STATES
+    period = _period(since, older_than)
     limit = _limit(as_json) if limit is None else limit
-    shown, total = _page(place.spool, chosen, limit)
-    seen = [(entry, digest) for entry in shown if (digest := _digest(place.spool, entry))]
+    seen, more = _page(place.spool, chosen, limit, period, conversation)
     if as_json:
-        for entry, digest in seen:
-            output.write_json("aap.inbox.entry/1", **_members(place.spool, entry, digest))
-        return Exit.OK
-    if not seen:
-        output.note(_nothing(place.spool, chosen))
-        return Exit.OK
-    output.table(_COLUMNS, [_row(entry, digest) for entry, digest in seen], least=16)
-    if total > len(shown):
-        output.note(f"{total - len(shown)} more: --limit 0 shows all")
+        _write_list(place.spool, seen, group)
+    elif seen:
+        _print_list(place.spool, seen, group)
+    else:
+        narrowed = bool(conversation or since or older_than)
+        output.note("no such messages" if narrowed else _nothing(place.spool, chosen))
+    if more and not as_json:
+        output.note(f"{more} more: --limit 0 shows all")
     return Exit.OK
+
+
+def _period(since: str | None, older_than: str | None) -> Period:
+    if since is None and older_than is None:
+        return "", ""
+    from aap.cli import when
+
+    first = first_id(when.parse(since)) if since else ""
+    return first, first_id(when.parse(older_than)) if older_than else ""
+
+
+def _write_list(spool: Spool, seen: Sequence[Seen], group: bool) -> None:
+    if not group:
+        for entry, digest in seen:
+            output.write_json("aap.inbox.entry/1", **members(spool, entry, digest))
+        return
+    for name, part in _by_conversation(seen):
+        messages = [members(spool, entry, digest) for entry, digest in part]
+        output.write_json("aap.inbox.group/1", conversation=name or None, messages=messages)
+
+
+def _print_list(spool: Spool, seen: Sequence[Seen], group: bool) -> None:
+    if not group:
+        output.table(_COLUMNS, [_row(spool, *each) for each in seen], least=16)
+        return
+    rows: list[tuple[str, ...]] = []
+    titles: dict[int, str] = {}
+    for name, part in _by_conversation(seen):
+        label = next((digest.label for _, digest in part if digest.label), "")
+        title = f"{name or 'no conversation'}{label and f', {label}'}: {_messages(len(part))}"
+        titles[len(rows)] = output.one_line(title)
+        rows += [_row(spool, *each) for each in part]
+    kept = [i for i, column in enumerate(_COLUMNS) if column.title not in {"CHANNEL", "CHAT"}]
+    narrow = [tuple(row[i] for i in kept) for row in rows]
+    output.table([_COLUMNS[i] for i in kept], narrow, least=16, titles=titles)
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"
+
+
+def _by_conversation(seen: Sequence[Seen]) -> list[tuple[str, list[Seen]]]:
+    groups: dict[str, list[Seen]] = {}
+    for entry, digest in seen:
+        groups.setdefault(str(digest.conversation or ""), []).append((entry, digest))
+    return list(groups.items())
 
 
 def _limit(as_json: bool) -> int:
@@ -71,15 +128,44 @@ def _limit(as_json: bool) -> int:
     return LIMIT if height is None else max(10, height - 3)
 
 
-def _page(spool: Spool, states: Sequence[State], limit: int) -> tuple[list[Entry], int]:
-    """Return what to show and how many there are: of waiting messages the first, else the last."""
-    if limit <= 0:
-        entries = spool.entries(*states)
-        return entries, len(entries)
-    if State.DONE in states:
-        entries = spool.entries(*states)
-        return entries[-limit:], len(entries)
-    return spool.page(*states, limit=limit)
+def _page(
+    spool: Spool,
+    states: Sequence[State],
+    limit: int,
+    period: Period,
+    conversation: str | None,
+) -> tuple[list[Seen], str]:
+    """Return what to show, and how many more there are: of waiting messages the first, else
+    the last.
+    """
+    newest = State.DONE in states
+    first, end = period
+    if conversation is not None:
+        entries, _ = spool.page(*states, since=first, until=end)
+        return _find(spool, entries, limit, newest, conversation)
+    shown, total = spool.page(*states, limit=limit or None, newest=newest, since=first, until=end)
+    more = total - len(shown)
+    return [each for entry in shown if (each := _see(spool, entry))], str(more or "")
+
+
+def _find(
+    spool: Spool, entries: Sequence[Entry], limit: int, newest: bool, conversation: str
+) -> tuple[list[Seen], str]:
+    """Pick those of a conversation; nothing is opened after the first too many."""
+    found: list[Seen] = []
+    for entry in reversed(entries) if newest else entries:
+        each = _see(spool, entry)
+        if each and _belongs(each[1], conversation):
+            found.append(each)
+        if limit and len(found) > limit:
+            break
+    shown = found[:limit] if limit else found
+    return shown[::-1] if newest else shown, "some" if len(found) > len(shown) else ""
+
+
+def _see(spool: Spool, entry: Entry) -> Seen | None:
+    digest = read_digest(spool, entry)
+    return (entry, digest) if digest else None
 
 
 def _nothing(spool: Spool, states: Sequence[State]) -> str:
@@ -89,7 +175,7 @@ def _nothing(spool: Spool, states: Sequence[State]) -> str:
     return f"no messages wait; {handled} handled: aap inbox ls --all" if handled else "no messages"
 
 
-def _row(entry: Entry, digest: Digest) -> tuple[str, ...]:
+def _row(spool: Spool, entry: Entry, digest: Digest) -> tuple[str, ...]:
     where = digest.conversation
     channel = where.channel if where else ""
     chat = digest.label or (where.chat.removeprefix(f"{channel}:") if where else "")
@@ -101,6 +187,7 @@ def _row(entry: Entry, digest: Digest) -> tuple[str, ...]:
         output.one_line(entry.id),
         _age(entry),
         f"{entry.attempts}x" if entry.attempts else "",
+        _due(spool, entry),
         *map(output.one_line, cells),
         output.one_line(words)
         if output.columns()
@@ -108,11 +195,20 @@ def _row(entry: Entry, digest: Digest) -> tuple[str, ...]:
     )
 
 
+def _due(spool: Spool, entry: Entry) -> str:
+    with suppress(FileNotFoundError):
+        moment = spool.retry_at(entry)
+        if moment is not None:
+            wait = moment - time.time()
+            return f"in {output.age(wait)}" if wait > 0 else "now"
+    return ""
+
+
 def _age(entry: Entry) -> str:
     return "" if entry.is_foreign else output.age(time.time() - id_time(entry.id))
 
 
-def _digest(spool: Spool, entry: Entry) -> Digest | None:
+def read_digest(spool: Spool, entry: Entry) -> Digest | None:
     """Digest a message; None if it has moved on since it was listed."""
     try:
         return bodies.digest(spool.read(entry))
@@ -122,7 +218,8 @@ def _digest(spool: Spool, entry: Entry) -> Digest | None:
         return Digest(text=f"({error.strerror})")
 
 
-def _members(spool: Spool, entry: Entry, digest: Digest) -> dict[str, Any]:
+def members(spool: Spool, entry: Entry, digest: Digest) -> dict[str, Any]:
+    """Return the members of the schema `aap.inbox.entry/1`."""
     where = digest.conversation
     return {
         "id": entry.id,
@@ -195,16 +292,16 @@ def show(
         first = False
         _print_message(spool, entry, digest, len(body))
 
-    return _for_each(ids, show_one)
+    return for_each(ids, show_one)
 
 
 def _write_message(spool: Spool, entry: Entry, digest: Digest, body: bytes) -> None:
-    members = _members(spool, entry, digest)
-    members["attachments"] = [
+    shown = members(spool, entry, digest)
+    shown["attachments"] = [
         {"index": number, **each.facts()} for number, each in enumerate(bodies.attachments(body), 1)
     ]
     extra = {"size": len(body), "path": str(entry.path), "notes": spool.notes(entry.id)}
-    output.write_json("aap.inbox.show/1", **members, **extra)
+    output.write_json("aap.inbox.show/1", **shown, **extra)
 
 
 def _extract(spool: Spool, message_id: str, number: int, target: str, force: bool) -> None:
@@ -263,13 +360,8 @@ def _print_message(spool: Spool, entry: Entry, digest: Digest, size: int) -> Non
 def _state_text(spool: Spool, entry: Entry) -> str:
     if not entry.is_message:
         return f"{entry.state.value}, no message"
-    moment = None
-    with suppress(FileNotFoundError):
-        moment = spool.retry_at(entry)
-    if moment is None:
-        return entry.state.value
-    wait = moment - time.time()
-    return f"{entry.state.value}, due {f'in {output.age(wait)}' if wait > 0 else 'now'}"
+    due = _due(spool, entry)
+    return f"{entry.state.value}, due {due}" if due else entry.state.value
 
 
 def _note_text(note: dict[str, Any]) -> str:
@@ -284,184 +376,40 @@ def _moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
-def new(place: Place, *, conversation: str | None = None, as_json: bool = False) -> int:
-    """Print the ids that wait in inbox/, oldest first; nothing, and still 0, if there are none."""
-    spool = place.spool
-    for entry in spool.entries(State.INBOX):
+def waiting(
+    spool: Spool, states: Sequence[State], conversation: str | None
+) -> Iterator[tuple[Entry, Digest | None]]:
+    """Give the messages of these states, oldest first; opened only to tell the conversation."""
+    for entry in spool.entries(*states):
         if entry.is_foreign or not entry.is_message:
             continue
-        if conversation is None and not as_json:
-            output.write(entry.id)
+        if conversation is None:
+            yield entry, None
             continue
-        digest = _digest(spool, entry)
-        if digest is None or not _belongs(digest, conversation):
-            continue
-        if as_json:
-            output.write_json("aap.inbox.entry/1", **_members(spool, entry, digest))
-        else:
-            output.write(entry.id)
+        digest = read_digest(spool, entry)
+        if digest and _belongs(digest, conversation):
+            yield entry, digest
+
+
+def new(place: Place, *, conversation: str | None = None, as_json: bool = False) -> int:
+    """Print the ids that wait in inbox/, oldest first; nothing, and still 0, if there are none."""
+    print_ids(place.spool, waiting(place.spool, (State.INBOX,), conversation), as_json=as_json)
     return Exit.OK
+
+
+def print_ids(spool: Spool, found: Iterable[tuple[Entry, Digest | None]], *, as_json: bool) -> None:
+    """Print ids, or what `ls --json` prints."""
+    for entry, digest in found:
+        if not as_json:
+            output.write(entry.id)
+            continue
+        known = digest or read_digest(spool, entry)
+        if known:
+            output.write_json("aap.inbox.entry/1", **members(spool, entry, known))
 
 
 def _belongs(digest: Digest, conversation: str | None) -> bool:
     return conversation is None or str(digest.conversation or "") == conversation
-
-
-# Changing
-
-
-def done(place: Place, ids: Sequence[str]) -> int:
-    """Settle messages: they are handled, and no run will see them again."""
-
-    def settle(message_id: str) -> None:
-        entry = place.spool.find(message_id)
-        if not entry.is_message:
-            raise UsageError(f"{entry.id} is no message", hint=f"aap inbox rm {entry.id}")
-        if place.spool.settle(entry.id):
-            _tell(f"{entry.id} done")
-        else:
-            output.note(f"{entry.id} was done already")
-
-    return _for_each(ids, settle)
-
-
-def retry(place: Place, ids: Sequence[str]) -> int:
-    """Let messages be handled (again) now, with all their attempts before them."""
-
-    def back(message_id: str) -> None:
-        entry = _find_idle(place.spool, message_id)
-        if entry.state is State.INBOX and not entry.attempts:
-            output.note(f"{entry.id} waits already")
-            return
-        with _taken_meanwhile(entry):
-            place.spool.retry(entry)
-        _tell(f"{entry.id} waits again")
-
-    return _for_each(ids, back)
-
-
-def rm(place: Place, ids: Sequence[str], *, yes: bool = False) -> int:
-    """Delete messages for good; asks on a terminal, wants `yes` off one."""
-    if not yes and ("-" in ids or not sys.stdin.isatty()):
-        raise UsageError("deleting without a terminal to ask on needs --yes")
-
-    def remove(message_id: str) -> None:
-        entry = _find_idle(place.spool, message_id)
-        if not yes and not output.ask(f"delete {_headline(place.spool, entry)}?"):
-            output.note(f"{entry.id} kept")
-            return
-        with _taken_meanwhile(entry):
-            place.spool.remove(entry)
-        _tell(f"{entry.id} deleted")
-
-    return _for_each(ids, remove)
-
-
-def _headline(spool: Spool, entry: Entry) -> str:
-    digest = _digest(spool, entry) or Digest()
-    words = output.cut(output.one_line(digest.text), 40)
-    return f'{output.one_line(entry.id)} ({entry.state.value}) "{words}"'
-
-
-def _find_idle(spool: Spool, message_id: str) -> Entry:
-    entry = spool.find(message_id)
-    if entry.state is State.ACTIVE:
-        raise TryAgainError(f"{entry.id} is being handled now", hint="try again when its run ends")
-    return entry
-
-
-@contextmanager
-def _taken_meanwhile(entry: Entry) -> Iterator[None]:
-    """Say it in words when a worker took the message between the look and the move."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise TryAgainError(f"{entry.id} moved meanwhile", hint="try again") from None
-
-
-def add(place: Place, source: str | None = None, *, text: str | None = None) -> int:
-    """Put a message into the inbox: a request body from a file or stdin, or plain words."""
-    if (source is None) == (text is None):
-        raise UsageError("give a file, - for stdin, or --text", hint="aap inbox add --help")
-    raw = _text_body(text) if text is not None else _read_source(source or "-")
-    _check_body(raw, place.settings.max_body)
-    workspace = place.spool.root.parent
-    if not workspace.is_dir():
-        raise UsageError(f"no workspace at {workspace}", hint=f"mkdir -p {workspace}")
-    place.spool.create()
-    output.write(place.spool.deliver(raw))
-    return Exit.OK
-
-
-def _text_body(text: str) -> bytes:
-    import json
-
-    body = {"model": "aap", "messages": [{"role": "user", "content": text}]}
-    return json.dumps(body).encode()
-
-
-def _read_source(source: str) -> bytes:
-    return sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-
-
-def _check_body(raw: bytes, most: int) -> None:
-    """Refuse what the API would refuse. Raises UsageError."""
-    import json
-
-    if len(raw) > most:
-        raise UsageError(
-            f"{output.size(len(raw))} is over MAX_BODY ({output.size(most)})",
-            hint="aap config set MAX_BODY 32M",
-        )
-    try:
-        body = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
-    except RecursionError:
-        raise UsageError("nested too deeply to be a request") from None
-    except ValueError as error:
-        raise UsageError(f"not JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise UsageError("a message is a JSON object")
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
-
-
-# Several ids
-
-
-def _for_each(ids: Sequence[str], act: Callable[[str], None]) -> int:
-    """Do `act` for every id, also after one failed; return the highest exit code."""
-    return max((_attempt(act, message_id) for message_id in _expand(ids)), default=Exit.OK)
-
-
-def _attempt(act: Callable[[str], None], message_id: str) -> int:
-    try:
-        act(message_id)
-    except AapError as error:
-        output.warn(str(error), error.hint)
-        return error.code
-    except OSError as error:
-        output.warn(f"{message_id}: {error.strerror or error}")
-        return Exit.FAILED
-    return Exit.OK
-
-
-def _expand(ids: Sequence[str]) -> Iterator[str]:
-    """Give the ids, with `-` replaced by the first word of each line of stdin."""
-    for message_id in ids:
-        if message_id != "-":
-            yield message_id
-            continue
-        for line in sys.stdin:
-            if words := line.split():
-                yield words[0]
-
-
-def _tell(text: str) -> None:
-    """Confirm to a person; programs read the exit code."""
-    if sys.stderr.isatty():
-        output.note(text)
 
 
 # For the shells' completion

@@ -7,7 +7,7 @@ import os
 import select
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,15 @@ from aap.cli.journal import Journal
 from aap.cli.place import Place
 from aap.errors import Exit, UsageError
 from aap.log import Line, parse_line
+from aap.message import State
 
 DAY = 86400.0
 RECENT = 600.0  # how far back --follow starts when no time is given
 POLL = 0.25
+
+# Who wrote a line, by the option that asks for it.
+SOURCES = {"api": ("api", "systemd"), "worker": ("worker", "cli"), "agent": ("agent",)}
+_OF_A_RUN = ("run-", "session-", "outage", "command-changed")
 
 _COLOURS = {"error": "red", "warning": "yellow", "debug": "dim"}
 
@@ -32,21 +37,110 @@ def logs(
     since: str | None = None,
     follow: bool = False,
     message_id: str | None = None,
+    conversation: str | None = None,
+    api: bool = False,
+    worker: bool = False,
+    agent: bool = False,
+    errors: bool = False,
     as_json: bool = False,
 ) -> int:
-    """Print log lines in the order of time; with `follow`, go on until interrupted."""
+    """Print log lines in the order of time; with `follow`, go on until interrupted.
+
+    Of `api`, `worker` and `agent` those that are set are shown; all if none is.
+    """
     start = _start(today, since, follow)
-    wanted = place.spool.find(message_id).id if message_id else ""
+    only = [part for part, given in (("api", api), ("worker", worker), ("agent", agent)) if given]
+    choice = Choice(
+        id=place.spool.find(message_id).id if message_id else "",
+        conversation=conversation or "",
+        ids=set(_ids_of(place, conversation, start)) if conversation else set(),
+        sources=frozenset(source for part in only for source in SOURCES[part]),
+        errors=errors,
+    )
     files = DailyFiles(place.spool.logs, output.iso(start))
-    journal = Journal(start)
-    for line in heapq.merge(files.read(), journal.history(), key=lambda line: line.time):
-        _print(line, wanted, as_json)
-    if journal.problem:
+    # Whoever wants the worker alone need not be able to read the journal.
+    journal = Journal(start) if choice.wants_journal else None
+    past = journal.history() if journal else ()
+    for line in heapq.merge(files.read(), past, key=lambda line: line.time):
+        _print(line, choice, as_json)
+    if journal and journal.problem:
         output.note(f"the API's lines are missing here: {journal.problem}")
         output.note("  sudo usermod -aG systemd-journal $USER   and log in again")
     if follow:
-        _follow(files, journal, wanted, as_json)
+        _follow(files, journal, choice, as_json)
     return Exit.OK
+
+
+class Choice:
+    """Which lines are wanted.
+
+    The agent's lines name no message: they belong to what the worker claimed last.
+    So every line must be shown to `takes`, in order.
+    """
+
+    def __init__(
+        self,
+        id: str = "",  # noqa: A002 - the word that the lines use
+        conversation: str = "",
+        ids: set[str] | None = None,
+        sources: frozenset[str] = frozenset(),
+        errors: bool = False,
+    ) -> None:
+        self._id = id
+        self._conversation = conversation
+        self._ids = (ids or set()) | ({id} if id else set())
+        self._sources = sources
+        self._errors = errors
+        self._run: set[str] = set()  # what the worker's current run is about
+        self._claiming = False
+
+    @property
+    def wants_journal(self) -> bool:
+        """Whether the journal can hold a line that is wanted."""
+        return not self._sources or "api" in self._sources
+
+    def takes(self, line: Line) -> bool:
+        """Tell whether this line, which follows those before, is wanted."""
+        self._follow_run(line)
+        if self._errors and line.level not in {"error", "warning"}:
+            return False
+        if self._sources and line.source not in self._sources:
+            return False
+        return not (self._id or self._conversation) or self._is_about(line)
+
+    def _follow_run(self, line: Line) -> None:
+        message_id = line.fields.get("id", "")
+        if self._conversation and line.fields.get("conversation") == self._conversation:
+            self._ids.add(message_id)
+        if line.source != "worker":
+            return
+        if line.event == "claimed":
+            self._run = {message_id} | (self._run if self._claiming else set())
+        elif line.event == "told":
+            self._run.add(message_id)
+        elif line.event == "started":
+            self._run = set()
+        self._claiming = line.event == "claimed"
+
+    def _is_about(self, line: Line) -> bool:
+        if message_id := line.fields.get("id"):
+            return message_id in self._ids
+        of_a_run = line.source == "agent" or line.event.startswith(_OF_A_RUN)
+        if of_a_run and self._run & self._ids:
+            return True
+        return any(self._id in text for text in (*line.fields.values(), line.text) if self._id)
+
+
+def _ids_of(place: Place, conversation: str, start: float) -> Iterator[str]:
+    """Find the messages of a conversation: in the daily logs, and among those never claimed."""
+    from aap.cli.inbox import waiting
+
+    spool = place.spool
+    for line in DailyFiles(spool.logs, output.iso(start)).read(only=(b"claimed",)):
+        if line.fields.get("conversation") == conversation:
+            yield line.fields.get("id", "")
+    for entry, _ in waiting(spool, (State.INBOX, State.HOLD), conversation):
+        yield entry.id
 
 
 def _start(today: bool, since: str | None, follow: bool) -> float:
@@ -72,8 +166,8 @@ class DailyFiles:
         self._offsets: dict[str, int] = {}
         self._last_time = ""
 
-    def read(self) -> Iterator[Line]:
-        """Give the whole lines since the last call, oldest first."""
+    def read(self, only: Sequence[bytes] = ()) -> Iterator[Line]:
+        """Give the whole lines since the last call, oldest first; with `only`, no others."""
         for name in self._names():
             with suppress(FileNotFoundError), (self._folder / name).open("rb") as file:
                 file.seek(self._offsets.get(name, 0))
@@ -81,6 +175,8 @@ class DailyFiles:
                     if not raw.endswith(b"\n"):
                         break  # still being written
                     self._offsets[name] = self._offsets.get(name, 0) + len(raw)
+                    if only and not any(part in raw for part in only):
+                        continue
                     if line := self._parse(raw):
                         yield line
 
@@ -101,14 +197,14 @@ class DailyFiles:
         return line if line.time >= self._since else None
 
 
-def _follow(files: DailyFiles, journal: Journal, wanted: str, as_json: bool) -> None:
-    process = journal.follow()
+def _follow(files: DailyFiles, journal: Journal | None, choice: Choice, as_json: bool) -> None:
+    process = journal.follow() if journal else None
     try:
         with _JournalPipe(process, journal) as pipe:
             while True:
                 fresh = [*files.read(), *pipe.read()]
                 for line in sorted(fresh, key=lambda line: line.time):
-                    _print(line, wanted, as_json)
+                    _print(line, choice, as_json)
                 output.flush()
                 pipe.wait()
     finally:
@@ -120,7 +216,7 @@ def _follow(files: DailyFiles, journal: Journal, wanted: str, as_json: bool) -> 
 class _JournalPipe:
     """The following journalctl's output, read without blocking."""
 
-    def __init__(self, process: subprocess.Popen[bytes] | None, journal: Journal) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | None, journal: Journal | None) -> None:
         self._journal = journal
         self._rest = b""
         self._pipe = process.stdout if process else None
@@ -154,21 +250,17 @@ class _JournalPipe:
             self._pipe = None
         *whole, self._rest = self._rest.split(b"\n")
         for raw in whole:
-            if line := self._journal.read(raw):
+            if self._journal and (line := self._journal.read(raw)):
                 yield line
 
 
-def _print(line: Line, wanted: str, as_json: bool) -> None:
-    if wanted and not _is_about(line, wanted):
+def _print(line: Line, choice: Choice, as_json: bool) -> None:
+    if not choice.takes(line):
         return
     if as_json:
         output.write_json("aap.logs.line/1", **_members(line))
         return
     output.write(_human(line))
-
-
-def _is_about(line: Line, message_id: str) -> bool:
-    return any(message_id in value for value in (*line.fields.values(), line.text))
 
 
 def _members(line: Line) -> dict[str, Any]:

@@ -33,12 +33,24 @@ class Option(NamedTuple):
 class Hot(NamedTuple):
     """A command that needs no argument parser: which function, which options."""
 
-    function: str  # in aap.cli.inbox
+    module: str  # below aap.cli
+    function: str
     options: Mapping[str, Option] = MappingProxyType({})
     takes_ids: bool = False  # at least one
 
 
+def seconds(text: str) -> float:
+    """Read `30`, `90s`, `5m`, `2h`. Raises ValueError."""
+    factor = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
+    value = float(text[:-1] if factor else text) * (factor or 1)
+    if not 0 <= value < 1e9:
+        raise ValueError(f"{text!r} is no time to wait")
+    return value
+
+
 _JSON = {"--json": Option("as_json")}
+_STATES = {"--state": Option("states", State, many=True)}
+_CONVERSATION = {"--conversation": Option("conversation", str)}
 
 PLACE = {
     "--config": Option("config", str),
@@ -48,15 +60,21 @@ PLACE = {
 
 HOT = {
     "ls": Hot(
+        "inbox",
         "ls",
         {
-            "--state": Option("states", State, many=True),
+            **_STATES,
+            **_CONVERSATION,
+            "--since": Option("since", str),
+            "--older-than": Option("older_than", str),
             "--limit": Option("limit", int),
+            "--group": Option("group"),
             "--all": Option("show_all"),
             **_JSON,
         },
     ),
     "show": Hot(
+        "inbox",
         "show",
         {
             "--raw": Option("raw"),
@@ -67,9 +85,14 @@ HOT = {
         },
         takes_ids=True,
     ),
-    "new": Hot("new", {"--conversation": Option("conversation", str), **_JSON}),
-    "done": Hot("done", takes_ids=True),
-    "ids": Hot("complete_ids"),
+    "new": Hot("inbox", "new", {**_CONVERSATION, **_JSON}),
+    "wait": Hot(
+        "wait",
+        "wait",
+        {"--timeout": Option("timeout", seconds), **_STATES, **_CONVERSATION, **_JSON},
+    ),
+    "done": Hot("changes", "done", {"--all": Option("take_all"), **_STATES}, takes_ids=True),
+    "ids": Hot("inbox", "complete_ids"),
 }
 
 
@@ -146,25 +169,27 @@ def _dispatch(arguments: Sequence[str]) -> int:
         output.write(f"aap {__version__}")
         return Exit.OK
     try:
-        function, words, keywords = parse_hot(arguments)
+        hot, words, keywords = parse_hot(arguments)
     except _NotHotError:
         from aap.cli import app
 
         return app.run(arguments)
-    return _call_hot(function, words, keywords)
+    return _call_hot(hot, words, keywords)
 
 
-def _call_hot(function: str, words: Sequence[str], keywords: Keywords) -> int:
-    from aap.cli import inbox
+def _call_hot(hot: Hot, words: Sequence[str], keywords: Keywords) -> int:
+    from importlib import import_module
+
     from aap.cli.place import Place
 
+    function = getattr(import_module(f"aap.cli.{hot.module}"), hot.function)
     place = Place(keywords.pop("workspace", None), keywords.pop("config", None))
-    code: int = getattr(inbox, function)(place, *([words] if words else []), **keywords)
+    code: int = function(place, *([words] if words else []), **keywords)
     return code
 
 
-def parse_hot(arguments: Sequence[str]) -> tuple[str, list[str], Keywords]:
-    """Read the arguments of a hot command: its function, the ids, the keywords that were given.
+def parse_hot(arguments: Sequence[str]) -> tuple[Hot, list[str], Keywords]:
+    """Read the arguments of a hot command: which, the ids, the keywords that were given.
 
     Raises an error that `_dispatch` knows for anything but a well-formed hot command.
     """
@@ -180,7 +205,7 @@ def parse_hot(arguments: Sequence[str]) -> tuple[str, list[str], Keywords]:
         words.append(rest.pop(0))
     if bool(words) != hot.takes_ids:
         raise _NotHotError
-    return hot.function, words, {**place, **given}
+    return hot, words, {**place, **given}
 
 
 def _read_options(rest: list[str], options: Mapping[str, Option], into: Keywords) -> list[str]:

@@ -6,7 +6,7 @@ The rules, all of them:
 2.  `--json` prints one document, or one a line for lists; each names its schema and version.
     Members are only ever added within a version.
 3.  Colour only where stdout (or stderr) is a terminal, NO_COLOR is empty and TERM is not dumb.
-4.  Never a pager, never a spinner.
+4.  Never a pager, never a spinner; a count on a terminal for what takes over a second.
 5.  Tables are cut to the terminal; off a terminal nothing is, but a message's text in a list.
 6.  Text from outside (chat names, messages) is shown with its control characters escaped.
 7.  Nothing that can be in a message makes printing fail: what the locale cannot say is escaped.
@@ -151,7 +151,7 @@ def cut(text: str, width: int) -> str:
     """Return `text` in at most `width` columns, with an ellipsis where something is missing."""
     if display_width(text) <= width:
         return text
-    ellipsis = "…" if _is_utf8() else "..."
+    ellipsis = "…" if is_utf8() else "..."
     room = max(0, width - len(ellipsis))
     kept: list[str] = []
     for char in text:
@@ -180,12 +180,20 @@ class Column(NamedTuple):
     colours: Mapping[str, str] | None = None  # cell -> colour
 
 
-def table(head: Sequence[Column], rows: Sequence[Sequence[str]], *, least: int = 12) -> None:
+def table(
+    head: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    *,
+    least: int = 12,
+    titles: Mapping[int, str] | None = None,
+) -> None:
     """Print rows under titles, cut to the terminal; columns that are empty throughout are left out.
 
     Where the last column would have fewer than `least` columns, each row is printed
-    as two lines: so the table is still read at 40 columns.
+    as two lines: so the table is still read at 40 columns. `titles` are lines that go
+    before the row of that number.
     """
+    titles = titles or {}
     kept = [i for i in range(len(head)) if i == len(head) - 1 or any(row[i] for row in rows)]
     head, rows = [head[i] for i in kept], [[row[i] for i in kept] for row in rows]
     total = columns()
@@ -195,14 +203,20 @@ def table(head: Sequence[Column], rows: Sequence[Sequence[str]], *, least: int =
     if total is not None:
         left = total - sum(width + 2 for width in widths[:-1])
         if left < min(least, widths[-1]):
-            _print_folded(head, rows, total)
+            _print_folded(head, rows, total, titles)
             return
         widths[-1] = min(left, widths[-1])
-    titles = "  ".join(pad(c.title, w, right=c.right) for c, w in zip(head, widths, strict=True))
-    write(paint(cut(titles.rstrip(), total or len(titles)), "dim"))
-    for row in rows:
+    line = "  ".join(pad(c.title, w, right=c.right) for c, w in zip(head, widths, strict=True))
+    write(paint(cut(line.rstrip(), total or len(line)), "dim"))
+    for number, row in enumerate(rows):
+        _print_title(titles.get(number), total)
         cells = [_cell(c, t, w) for c, t, w in zip(head, row, widths, strict=True)]
         write("  ".join(cells).rstrip())
+
+
+def _print_title(title: str | None, total: int | None) -> None:
+    if title:
+        write(paint(title if total is None else cut(title, total), "bold"))
 
 
 def _column_width(column: Column, cells: Sequence[str], total: int | None) -> int:
@@ -215,8 +229,11 @@ def _cell(column: Column, text: str, width: int) -> str:
     return paint(shown, (column.colours or {}).get(text, ""))
 
 
-def _print_folded(head: Sequence[Column], rows: Sequence[Sequence[str]], total: int) -> None:
-    for row in rows:
+def _print_folded(
+    head: Sequence[Column], rows: Sequence[Sequence[str]], total: int, titles: Mapping[int, str]
+) -> None:
+    for number, row in enumerate(rows):
+        _print_title(titles.get(number), total)
         line = ""
         for column, text in zip(head[:-1], row[:-1], strict=True):
             part = cut(text, column.most)
@@ -239,6 +256,33 @@ def fields(pairs: Sequence[tuple[str, str]]) -> None:
         write(f"{paint(pad(name, width), 'dim')}  {value}")
 
 
+class Progress:
+    """How far a long task is, on stderr; only on a terminal, only after a second."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._next = time.monotonic() + 1
+        self._shown = False
+
+    def step(self) -> None:
+        """Count one thing more."""
+        self._done += 1
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + 0.2
+        if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+            self._shown = True
+            sys.stderr.write(f"\r{self._done} of {self._total} ")
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        """Take the line away again."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+
+
 # Times and sizes
 
 
@@ -257,6 +301,17 @@ def iso(moment: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", parts) + f".{int(moment * 1000) % 1000:03d}Z"
 
 
+def from_iso(text: str) -> float:
+    """Read what `iso` wrote. Raises ValueError for anything else."""
+    import calendar
+
+    date, clock = text.removesuffix("Z").split("T")
+    year, month, day = map(int, date.split("-"))
+    hour, minute, second = clock.split(":")
+    midnight = calendar.timegm((year, month, day, 0, 0, 0))
+    return midnight + int(hour) * 3600 + int(minute) * 60 + float(second)
+
+
 def size(count: int) -> str:
     """Return a number of bytes as people say it: `61 kB`."""
     amount = float(count)
@@ -272,7 +327,7 @@ def size(count: int) -> str:
 
 def write_json(schema: str, **members: Any) -> None:
     """Print one JSON document on one line: `{"schema": "aap.NAME/1", …}`."""
-    ascii_only = not _is_utf8()
+    ascii_only = not is_utf8()
     text = json.dumps({"schema": schema, **members}, ensure_ascii=ascii_only, default=str)
     # Within JSON these characters occur in strings alone, where an escape means the same.
     write(text if ascii_only else re.sub(_HARMFUL, _json_escape, text))
@@ -282,5 +337,6 @@ def _json_escape(match: re.Match[str]) -> str:
     return f"\\u{ord(match[0]):04x}"
 
 
-def _is_utf8() -> bool:
+def is_utf8() -> bool:
+    """Whether stdout takes more than ASCII."""
     return sys.stdout.encoding.lower().replace("-", "") == "utf8"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aap.cli import output
+from aap.cli.activity import read_run
 from aap.cli.place import Place
 from aap.errors import AapError, Exit, NotRunningError, TryAgainError, UsageError
 from aap.inbox import Pause, Spool, end_pause, read_pause, write_pause
@@ -71,22 +71,14 @@ def _tell_paused(spool: Spool, paused: Pause, trouble: str, *, as_json: bool) ->
     run = read_run(spool)
     if as_json:
         reason, since = paused.reason or None, output.iso(paused.since)
-        output.write_json(SCHEMA, paused=True, since=since, reason=reason, running=run)
+        ids = run.ids if run else None
+        output.write_json(SCHEMA, paused=True, since=since, reason=reason, running=ids)
         return
     output.note("paused: messages are accepted, and wait for aap resume")
     if run:
         output.note("the agent finishes what it is at; aap pause --now stops it")
     if trouble:
         output.note(f"systemd could not be told ({trouble}), so a worker stays there and waits")
-
-
-def read_run(spool: Spool) -> dict[str, Any] | None:
-    """Return what the worker wrote down of the run that goes on; None if none does."""
-    with suppress(OSError, ValueError):
-        facts = json.loads((spool.root / "RUN").read_bytes())
-        if isinstance(facts, dict) and spool.lock_holder():
-            return facts
-    return None
 
 
 # systemd

@@ -34,7 +34,7 @@ LINES = {
     "aap ": {name for name, _ in next(iter(completion.tree())).commands},
     "aap skills show ": {"ai-agent-proxy", "context-cache", "openclaw-message"},
     "aap in": {"inbox", "install"},
-    "aap -w /tmp inbox r": {"retry", "rm"},
+    "aap -w /tmp inbox r": {"release", "retry", "rm"},
     "aap inbox ls --state d": {"deferred", "done"},
     "aap inbox ls --l": {"--limit"},
     "aap config set MAX_A": {"MAX_ATTEMPTS"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import sys
 from pathlib import Path
@@ -11,8 +12,8 @@ import pytest
 import typer
 from harness.command import AAP, Run, chat, execute
 
-from aap.cli import app, inbox
-from aap.cli.main import HOT, PLACE, Hot, parse_hot
+from aap.cli import app
+from aap.cli.main import HOT, PLACE, Hot, parse_hot, seconds
 from aap.inbox import Spool
 from aap.message import IdClock, State
 
@@ -46,16 +47,25 @@ def test_the_fast_path_and_the_tree_agree(name: str) -> None:
 def test_what_is_not_given_means_the_same_on_both_ways(name: str) -> None:
     # The fast path leaves keywords out; the tree passes its own defaults on.
     hot = HOT[name]
-    plain = inspect.signature(getattr(inbox, hot.function)).parameters
+    plain = inspect.signature(function(hot)).parameters
     wrapper = inspect.signature(TREE.commands["inbox"].commands[name].callback).parameters
     for option in hot.options.values():
         ours, theirs = plain[option.keyword].default, wrapper[option.keyword].default
         assert (ours or None) == (theirs or None), option
 
 
+def function(hot: Hot) -> Any:
+    return getattr(importlib.import_module(f"aap.cli.{hot.module}"), hot.function)
+
+
 @pytest.mark.parametrize("name", HOT)
 def test_values_are_read_alike(name: str) -> None:
-    kinds = {str: {"str", "text"}, int: {"int", "integer"}, State: {"choice"}}
+    kinds = {
+        str: {"str", "text"},
+        int: {"int", "integer"},
+        State: {"choice"},
+        seconds: {"seconds"},
+    }
     params = {
         spelling: option
         for option in TREE.commands["inbox"].commands[name].params
@@ -75,11 +85,13 @@ def test_values_are_read_alike(name: str) -> None:
         ("inbox ls --state done --state=hold", ("ls", [], {"states": [State.DONE, State.HOLD]})),
         ("-w a inbox show x -w b y", ("show", ["x", "y"], {"workspace": "b"})),
         ("inbox done -", ("done", ["-"], {})),
+        ("inbox wait --timeout 5m", ("wait", [], {"timeout": 300.0})),
         ("--config=f inbox new", ("new", [], {"config": "f"})),
     ],
 )
 def test_plain_arguments_take_the_fast_path(line: str, expected: object) -> None:
-    assert parse_hot(line.split()) == expected
+    hot, words, keywords = parse_hot(line.split())
+    assert (hot.function, words, keywords) == expected
 
 
 @pytest.mark.parametrize(
@@ -88,6 +100,7 @@ def test_plain_arguments_take_the_fast_path(line: str, expected: object) -> None
         "", "inbox", "inbox ls --help", "inbox ls --stat done", "inbox ls --limit x", "inbox done",
         "inbox ls --state nowhere", "inbox ls word", "inbox ls --json=yes", "inbox ls --limit",
         "inbox ls --limit -5", "inbox show -- x", "inbox ls -wx", "inbox add x", "--json inbox ls",
+        "inbox wait --timeout soon",
     ],
 )  # fmt: skip
 def test_anything_else_goes_to_the_tree(line: str) -> None:
