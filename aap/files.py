@@ -26,6 +26,20 @@ def fsync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def sync_file_system(fd: int) -> None:
+    """Write out all of the file system that `fd` is on: syncfs(2).
+
+    Raises OSError for any write of that file system that failed since `fd` was
+    opened (Linux 5.8 and later; syncfs reported no errors before).
+    """
+    import ctypes  # os has no syncfs; and only a busy API gets here
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syncfs(fd) != 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+
+
 def make_folder(folder: Path) -> None:
     """Create `folder` (mode 0700) and its parents where missing; the new names are durable."""
     if folder.is_dir():

@@ -245,6 +245,25 @@ def test_a_batch_reports_each_message_for_itself(spool: Spool) -> None:
     assert everything(spool) == {"inbox": [Path(good.target).name]}
 
 
+def test_a_large_batch_is_synced_as_one_and_still_told_one_by_one(spool: Spool) -> None:
+    batch = [spool.stage(b"%d" % number) for number in range(10)]
+    Path(batch[3].hidden).unlink()
+    results = spool.commit(batch)
+    assert [result is None for result in results] == [number != 3 for number in range(10)]
+    assert [spool.read(e) for e in spool.entries(State.INBOX)] == [
+        b"%d" % n for n in range(10) if n != 3
+    ]
+
+
+def test_a_large_batch_that_cannot_be_synced_leaves_nothing(spool: Spool) -> None:
+    batch = [spool.stage(b"%d" % number) for number in range(10)]
+    os.close(batch[0].fd)
+    broken = os.open(batch[0].hidden, os.O_PATH)  # syncfs refuses it: EBADF
+    batch[0] = batch[0]._replace(fd=broken)
+    assert all(isinstance(result, OSError) for result in spool.commit(batch))
+    assert everything(spool) == {}
+
+
 def test_one_worker_at_a_time(spool: Spool) -> None:
     with spool.lock(), pytest.raises(TryAgainError), Spool(spool.root).lock():
         pass
