@@ -13,6 +13,7 @@ _aap() {
             *:--attachment | *:--cites | *:--config | *:--conversation | *:--dir | *:--id | *:--limit | *:--media | *:--older-than | *:--only | *:--output | *:--reason | *:--since | *:--state | *:--text | *:--timeout | *:--workspace | *:-w) ((i++)) ;;
             ":pause") path="pause" ;;
             ":resume") path="resume" ;;
+            ":explain") path="explain" ;;
             ":reply") path="reply" ;;
             ":send") path="send" ;;
             ":logs") path="logs" ;;
@@ -86,6 +87,7 @@ _aap() {
             "") COMPREPLY=($(compgen -W "--workspace -w --config --version -h --help" -- "$cur")) ;;
             "pause") COMPREPLY=($(compgen -W "--reason --now --json --workspace -w --config -h --help" -- "$cur")) ;;
             "resume") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
+            "explain") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
             "reply") COMPREPLY=($(compgen -W "--media --reply-to --again --json --workspace -w --config -h --help" -- "$cur")) ;;
             "send") COMPREPLY=($(compgen -W "--stream --responses --json --workspace -w --config -h --help" -- "$cur")) ;;
             "logs") COMPREPLY=($(compgen -W "--today --since --follow -f --id --conversation --api --worker --agent --errors --json --workspace -w --config -h --help" -- "$cur")) ;;
@@ -147,7 +149,8 @@ _aap() {
         return
     fi
     case "$path" in
-        "") COMPREPLY=($(compgen -W "pause resume reply send logs install uninstall status doctor inbox config workspace key openclaw context skills agent" -- "$cur")) ;;
+        "") COMPREPLY=($(compgen -W "pause resume explain reply send logs install uninstall status doctor inbox config workspace key openclaw context skills agent" -- "$cur")) ;;
+        "explain") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
         "reply") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
         "send") : ;;
         "inbox") COMPREPLY=($(compgen -W "ls show new wait watch stats done add retry hold release rm" -- "$cur")) ;;

@@ -25,6 +25,7 @@ complete -c aap -f
 
 complete -c aap -n '__aap_at' -a pause -d 'Give the agent nothing more; messages are accepted and wait'
 complete -c aap -n '__aap_at' -a resume -d 'End a pause: what waits is handled at once'
+complete -c aap -n '__aap_at' -a explain -d 'Say why a message, or the workspace, does not move, and what changes it'
 complete -c aap -n '__aap_at' -a reply -d 'Answer a message in the chat it came from; the same text goes out once'
 complete -c aap -n '__aap_at' -a send -d 'Post a message to the own API, as a client would'
 complete -c aap -n '__aap_at' -a logs -d 'Show what the API, the worker and the agent did'
@@ -56,6 +57,12 @@ complete -c aap -n '__aap_at resume +' -l json -d 'Print JSON for programs'
 complete -c aap -n '__aap_at resume +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at resume +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at resume +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at explain +' -l json -d 'Print JSON for programs'
+complete -c aap -n '__aap_at explain +' -l workspace -s w -x -a '(__fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at explain +' -l config -r -F -d 'Read FILE, not your own aap.conf'
+complete -c aap -n '__aap_at explain +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at explain +' -x -a '(aap inbox ids 2>/dev/null)'
 
 complete -c aap -n '__aap_at reply +' -l media -r -F -d 'Send a file with it'
 complete -c aap -n '__aap_at reply +' -l reply-to -d 'Quote the message, where the channel can'

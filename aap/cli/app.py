@@ -538,6 +538,32 @@ def resume(
     return pausing.resume(_place(ctx, workspace, config), as_json=as_json)
 
 
+# explain
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    aap explain                   why nothing moves
+    aap explain 1jb3k5            why this message does not, and what became of it
+    """,
+)
+def explain(
+    ctx: typer.Context,
+    *,
+    message_id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="A message; the workspace if none.")
+    ] = None,
+    as_json: Json = False,
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
+    """Say why a message, or the workspace, does not move, and what changes it."""
+    from aap.cli import explain as explaining
+
+    return explaining.explain(_place(ctx, workspace, config), message_id, as_json=as_json)
+
+
 # reply, send, logs
 
 

@@ -1,8 +1,8 @@
 """`aap inbox stats`: how many came, how long they waited, what failed, drawn over time.
 
 Nothing is counted while it happens. The names of messages tell when they came, the
-daily logs what was done with them and when; of a message that is not in the logs any
-more, done/ tells by its file's ctime (the rename into it) when it was settled.
+daily logs what was done with them and when; of a message that is not in the logs, the
+ctime of its file in done/ or failed/ tells when it got there: rename(2) sets it.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def count(spool: Spool, start: float) -> Counted:
     # A message that came long before may have been claimed now: all lines count.
     for line in DailyFiles(spool.logs, output.iso(start)).read(only=(b" worker ", b" cli ")):
         _count_line(counted, line, start)
-    _count_done(spool, counted, start)
+    _count_ended(spool, State.DONE, counted.handled, start)
+    _count_ended(spool, State.FAILED, counted.failed, start)
     return counted
 
 
@@ -104,15 +105,15 @@ def _count_line(counted: Counted, line: Line, start: float) -> None:
             counted.runs.append((moment, seconds, line.fields.get("outcome") == "ok"))
 
 
-def _count_done(spool: Spool, counted: Counted, start: float) -> None:
-    folder = spool.folder(State.DONE)
-    for name in spool.names(State.DONE):
-        known = parse_name(name)
-        if known and known.id not in counted.handled:
+def _count_ended(spool: Spool, state: State, known: dict[str, float], start: float) -> None:
+    folder = spool.folder(state)
+    for name in spool.names(state):
+        found = parse_name(name)
+        if found and found.is_message and found.id not in known:
             with suppress(OSError):
                 moment = (folder / name).lstat().st_ctime
                 if moment >= start:
-                    counted.handled[known.id] = moment
+                    known[found.id] = moment
 
 
 # Reckoning
@@ -192,19 +193,19 @@ def _print(counted: Counted, start: float, now: float, waiting: int) -> None:
         [
             ("since", f"{_clock(start)}, {output.age(now - start)}"),
             ("arrived", str(facts["arrived"])),
-            ("handled", f"{facts['handled']}{_said(facts['answer_seconds'], 'after')}"),
-            ("waited", _said(facts["wait_seconds"], "for").removeprefix(": ")),
+            ("handled", f"{facts['handled']}{_said(facts['answer_seconds'])}"),
+            ("waited", _said(facts["wait_seconds"]).removeprefix("; ")),
             ("waiting", str(waiting)),
             ("failed", ", ".join(failed) or "none"),
-            ("runs", f"{runs['count']}, {runs['failed']} failed{_said(runs['seconds'], 'took')}"),
+            ("runs", f"{runs['count']}, {runs['failed']} failed{_said(runs['seconds'])}"),
         ]
     )
 
 
-def _said(spread: dict[str, float | None], verb: str) -> str:
+def _said(spread: dict[str, float | None]) -> str:
     if spread["median"] is None or spread["p95"] is None:
         return ""
-    return f": half {verb} {_span(spread['median'])} or less, 95 % {_span(spread['p95'])}"
+    return f"; half within {_span(spread['median'])}, 95 % within {_span(spread['p95'])}"
 
 
 def _span(seconds: float) -> str:
@@ -218,6 +219,8 @@ def _clock(moment: float, width: float = 0.0) -> str:
 def _draw(counted: Counted, edges: Sequence[float], width: float) -> None:
     """Draw a row for each period: a mark for each message that came, scaled down if need be."""
     rows = [_row(counted, low, high) for low, high in pairwise(edges)]
+    while rows[1:] and not any(rows[0][key] for key in ("arrived", "handled", "failed")):
+        del rows[0]
     most = max(row["arrived"] for row in rows) or 1
     total = output.columns()
     room = _BAR if total is None else max(8, min(_BAR, total - 52))
