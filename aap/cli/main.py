@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 
@@ -102,7 +103,12 @@ class _NotHotError(Exception):
 
 def main() -> NoReturn:
     """Run `aap` with the process's arguments, and exit."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # closed; the exit code tells more
+            stream.flush()
+    # sys.exit would take all modules apart first: a twelfth of what a hot command takes.
+    os._exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
