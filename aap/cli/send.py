@@ -46,7 +46,8 @@ def send(
     if not text.strip():
         raise UsageError("there is nothing to send")
     path = "/v1/responses" if responses else "/v1/chat/completions"
-    via, message_id, reply = _post(place, path, _body(text, stream, responses), stream)
+    body = _body(f"aap/{place.loaded.name}", text, stream, responses)
+    via, message_id, reply = _post(place, path, body, stream)
     if as_json:
         output.write_json("aap.send/1", id=message_id, via=via, answer=reply)
         return Exit.OK
@@ -56,10 +57,10 @@ def send(
     return Exit.OK
 
 
-def _body(text: str, stream: bool, responses: bool) -> bytes:
+def _body(model: str, text: str, stream: bool, responses: bool) -> bytes:
     user = {"role": "user", "content": text}
     words = {"input": [user]} if responses else {"messages": [user]}
-    return json.dumps({"model": "aap", "stream": stream, **words}).encode()
+    return json.dumps({"model": model, "stream": stream, **words}).encode()
 
 
 def socket_path() -> Path:
@@ -138,5 +139,5 @@ def _refusal(status: int, raw: bytes) -> AapError:
     if status in {429, 503}:
         return TryAgainError(text, hint="aap status")
     if status == http.client.UNAUTHORIZED:
-        return PermissionDeniedError(text, hint="aap config get API_KEY")
+        return PermissionDeniedError(text, hint="aap key ls")
     return AapError(text)
