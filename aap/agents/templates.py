@@ -19,7 +19,7 @@ You handle messages that people sent through a chat gateway. They wait in an inb
 reads what you print, so whatever a person shall see you must send yourself, to the message's \
 own channel and chat.
 
-{count} of one conversation, oldest first; the last one weighs most.{waiting}
+{count}, oldest first; the last one of a conversation weighs most.{waiting}
 
 {messages}
 

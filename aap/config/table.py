@@ -279,6 +279,12 @@ class Settings:
     retry_min: float = _setting("duration", "30s", "Wait after a first failed run.")
     retry_max: float = _setting("duration", "1h", "Longest wait between two attempts.")
     batch_max: int = _setting("int", "20", "Messages given to one run at most.", least=1)
+    batch: str = _setting(
+        "choice",
+        "conversation",
+        "What one run is given: messages of one conversation, or of all that wait.",
+        choices=("conversation", "workspace"),
+    )
     settle: float = _setting(
         "duration", "200ms", "Quiet time after which what was written counts as one piece."
     )

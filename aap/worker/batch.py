@@ -1,4 +1,4 @@
-"""What goes into the next run: the waiting messages of one conversation, in order."""
+"""What goes into the next run: waiting messages, whole conversations, in order."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ class Queue:
         self._digests: dict[str, Digest] = {}
         self._stuck: set[str] = set()
 
-    def claim(self, limit: int, settle: float) -> list[Entry]:
+    def claim(self, limit: int, settle: float, *, mixed: bool = False) -> list[Entry]:
         """Move the next batch to active/ and return it, oldest first; empty if none is ready.
 
+        A batch is of one conversation, or with `mixed` of all that wait.
         People send a thought in pieces: a batch is taken when nothing was added to it
         for `settle` seconds, or when its first message has waited for ten times that.
         """
         self.wait = 0.0
-        batch = self._choose()[:limit]
+        batch = self._choose(mixed=mixed)[:limit]
         if batch and len(batch) < limit and settle > 0:
             self.wait = _unsettled(batch, settle, time.time())
             if self.wait:
@@ -56,17 +57,17 @@ class Queue:
             self._digests[entry.id] = digest(self._spool.read(entry))
         return self._digests[entry.id]
 
-    def _choose(self) -> list[Entry]:
+    def _choose(self, *, mixed: bool) -> list[Entry]:
         self._take_in_foreign()
         ready = [entry for entry in self._look(State.INBOX) if self._is_readable(entry)]
         if not ready:
             return []
         # Fresh messages never wait for old failures.
         first = min(ready, key=lambda entry: (entry.attempts > 0, entry.id))
-        conversation = self._conversation(first)
+        wanted = {self._conversation(entry) for entry in (ready if mixed else [first])}
         # Who writes again brings back what was put off, and in the right order.
         late = [entry for entry in self._spool.entries(State.DEFERRED) if self._is_readable(entry)]
-        batch = [entry for entry in ready + late if self._conversation(entry) == conversation]
+        batch = [entry for entry in ready + late if self._conversation(entry) in wanted]
         return sorted(batch, key=lambda entry: entry.id)
 
     def _look(self, state: State) -> list[Entry]:

@@ -54,19 +54,19 @@ def _event_name(event: bytes) -> str:
 
 
 def _later(spool: Spool) -> list[tuple[Entry, Digest]]:
-    """Find what waits of the conversation that the current run is about."""
+    """Find what waits of the conversations that the current run is about."""
     try:
-        conversation = json.loads((spool.root / RUN_FILE).read_bytes())["conversation"]
+        conversations = set(json.loads((spool.root / RUN_FILE).read_bytes())["conversations"])
     except (OSError, ValueError, KeyError, TypeError):
         return []
-    if not conversation:
+    if not conversations:
         return []
     found = []
     for entry in spool.entries(State.INBOX, limit=_WINDOW):
         if entry.name and entry.is_message:
             with suppress(OSError):
                 said = digest(spool.read(entry))
-                if said.conversation and str(said.conversation) == conversation:
+                if said.conversation and str(said.conversation) in conversations:
                     found.append((entry, said))
     return found[:_MOST]
 

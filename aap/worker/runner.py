@@ -42,11 +42,17 @@ _PRIVATE = frozenset((
 
 
 class Task(NamedTuple):
-    """What one run is about: messages of one conversation, and how many more wait."""
+    """What one run is about: messages, and how many more wait."""
 
     items: list[Item]
-    conversation: Conversation | None
     waiting: int
+
+    @property
+    def conversations(self) -> list[Conversation]:
+        """Those that the messages belong to, each once, in the order of the messages."""
+        return list(
+            dict.fromkeys(i.digest.conversation for i in self.items if i.digest.conversation)
+        )
 
 
 class Runner:
@@ -67,7 +73,8 @@ class Runner:
         A session that the agent does not know any more is replaced at once.
         """
         by_conversation = self._settings.session == "conversation"
-        slot = Slot(self._spool.root, task.conversation if by_conversation else None)
+        whose = next(iter(task.conversations), None) if by_conversation else None
+        slot = Slot(self._spool.root, whose)
         outcome = self._handle_in(slot, task)
         if outcome is None or outcome.verdict is not Verdict.LOST:
             return outcome
@@ -89,7 +96,7 @@ class Runner:
             template=self._template("work"),
         )
         facts = {
-            "conversation": str(task.conversation or ""),
+            "conversations": [str(each) for each in task.conversations],
             "ids": [item.id for item in task.items],
         }
         report = self._run(self._agent.resume, session.id, prompt, facts)

@@ -79,9 +79,14 @@ class Slot:
             return None
 
     def write(self, session: Session) -> None:
-        """Remember the session."""
-        files.make_folder(self._path.parent)
-        files.write_atomic(self._path, json.dumps(session._asdict()).encode())
+        """Remember the session, if that can be written.
+
+        On a full disk the next run opens a new one: better than to stop here, where
+        the messages of this run are still to be settled.
+        """
+        with suppress(OSError):
+            files.make_folder(self._path.parent)
+            files.write_atomic(self._path, json.dumps(session._asdict()).encode())
 
     def forget(self) -> None:
         """Have the next run start a new session."""

@@ -60,7 +60,7 @@ class Worker:
         self._recover()
         family.adopt_orphans()
         while self._may_go_on():
-            batch = self._queue.claim(self._settings.batch_max, self._settings.settle)
+            batch = self._next_batch()
             if batch:
                 self._handle(batch)
             elif self._queue.wait:
@@ -69,6 +69,12 @@ class Worker:
                 break
         self._prune()
         return self._leaves_paused
+
+    def _next_batch(self) -> list[Entry]:
+        settings = self._settings
+        # Sessions of their own would be of no use if one run saw all conversations.
+        mixed = settings.batch == "workspace" and settings.session == "workspace"
+        return self._queue.claim(settings.batch_max, settings.settle, mixed=mixed)
 
     def _may_go_on(self) -> bool:
         """Wait as long as the workspace is paused; False when it is time to leave.
@@ -127,8 +133,8 @@ class Worker:
         except ConfigError as error:
             return Outcome(Verdict.OUTAGE, str(error))
         runner = Runner(self._spool, self._log, self._stop, settings, agent)
-        conversation = self._queue.digest(batch[0]).conversation
-        return runner.handle(Task(self._items(batch), conversation, self._spool.count(State.INBOX)))
+        waiting = self._spool.count(State.INBOX)
+        return runner.handle(Task(self._items(batch), waiting))
 
     def _items(self, batch: list[Entry]) -> list[Item]:
         now = time.time()

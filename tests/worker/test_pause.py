@@ -63,7 +63,7 @@ def test_a_run_finishes_and_the_next_one_waits(bench: Bench, message: Make) -> N
 
 def test_the_hook_tells_nothing_while_paused(bench: Bench, message: Make, tmp_path: Path) -> None:
     bench.spool.deliver(message("later", "A"))
-    (bench.spool.root / "RUN").write_text(json.dumps({"conversation": "telegram//A"}))
+    (bench.spool.root / "RUN").write_text(json.dumps({"conversations": ["telegram//A"]}))
     event = json.dumps({"hook_event_name": "PostToolUse"}).encode()
     write_pause(bench.spool.root, Pause(time.time()))
     answer = tmp_path / "answer"

@@ -55,6 +55,49 @@ def test_conversations_do_not_mix(bench: Bench, message: Make) -> None:
     assert bench.output() == ["2", "1", "1"]
 
 
+def test_one_run_may_be_given_all_conversations(bench: Bench, message: Make) -> None:
+    bench.agent('echo "$1" | grep -c "^<<<message"; echo "$1" | grep "oldest first"')
+    bench.settings["AAP_BATCH"] = "workspace"
+    for text, chat in (("a1", "A"), ("b1", "B"), ("a2", "A"), ("x", "")):
+        bench.spool.deliver(message(text, chat))
+    assert bench.work() == 0
+    assert bench.output()[0] == "4"
+    assert bench.output()[1].startswith("4 messages of 3 conversations, oldest first")
+
+
+def test_conversations_with_sessions_of_their_own_are_never_mixed(
+    bench: Bench, message: Make
+) -> None:
+    bench.agent('echo "$1" | grep -c "^<<<message"')
+    bench.settings |= {"AAP_BATCH": "workspace", "AAP_SESSION": "conversation"}
+    for text, chat in (("a1", "A"), ("b1", "B"), ("a2", "A")):
+        bench.spool.deliver(message(text, chat))
+    assert bench.work() == 0
+    assert bench.output() == ["2", "1"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small disk")
+def test_an_agent_that_fills_the_disk_loses_nobodys_message(bench: Bench, message: Make) -> None:
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2M,mode=700", "tmpfs", bench.workspace], check=True
+    )
+    try:
+        bench.spool.create()
+        first = bench.spool.deliver(message("fill it"))
+        second = bench.spool.deliver(message("and then this"))
+        bench.agent('cat /dev/zero > "$AAP_WORKSPACE/rubbish" || exit 4')
+        assert bench.work() == 0, bench.printed
+        assert bench.states() == {first: "deferred", second: "deferred"}
+        (bench.workspace / "rubbish").unlink()
+        bench.agent("true")
+        for message_id in (first, second):
+            bench.spool.release(bench.spool.find(message_id))
+        assert bench.work() == 0
+        assert bench.states() == {first: "done", second: "done"}
+    finally:
+        subprocess.run(["umount", "--lazy", bench.workspace], check=True)
+
+
 def test_a_failed_run_costs_an_attempt_and_waits(bench: Bench, message: Make) -> None:
     bench.agent("exit 3")
     ident = bench.spool.deliver(message("hello"))
