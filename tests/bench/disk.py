@@ -64,10 +64,8 @@ def _run(*argv: str | Path) -> None:
 
 
 def _file_system(folder: Path) -> str:
-    found = subprocess.run(
-        ["stat", "--file-system", "--format=%T", folder], capture_output=True, text=True, check=True
-    )
-    return found.stdout.strip()
+    argv = ["findmnt", "--noheadings", "--output=FSTYPE", "--target", folder]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def settle(folder: Path) -> None:
