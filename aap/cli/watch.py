@@ -34,6 +34,8 @@ _BACK = {
 _COLOURS = {"arrived": "bold", "settled": "green", "deferred": "yellow", "failed": "red",
             "held": "cyan", "removed": "dim"}  # fmt: skip
 
+_NARROW = 60
+
 
 class Event(NamedTuple):
     """One step of one message; `before` is None for one that was not there."""
@@ -126,12 +128,20 @@ def _print(spool: Spool, event: Event, as_json: bool) -> None:
             **more,
         )
         return
-    clock = time.strftime("%H:%M:%S", time.localtime(moment))
+    for line in _lines(event, moment, output.one_line(reason or _words(digest))):
+        output.write(line)
+
+
+def _lines(event: Event, moment: float, words: str) -> list[str]:
+    """Lay an event out on a line; on two where the terminal is narrow. An id is never cut."""
     kind = output.paint(output.pad(event.kind, 10), _COLOURS.get(event.kind, ""))
-    line = f"{event.id}  {output.one_line(reason or _words(digest))}".rstrip()
+    clock = output.paint(time.strftime("%H:%M:%S", time.localtime(moment)), "dim")
     width = output.columns()
-    room = len(line) if width is None else max(20, width - 22)
-    output.write(f"{output.paint(clock, 'dim')}  {kind}  {output.cut(line, room)}")
+    if width is None:
+        return [f"{clock}  {kind}  {event.id}  {words}".rstrip()]
+    if width < _NARROW:
+        return [f"{kind}  {event.id}", *([f"  {output.cut(words, width - 2)}"] if words else [])]
+    return [f"{clock}  {kind}  {event.id}  {output.cut(words, width - 44)}".rstrip()]
 
 
 def _words(digest: Digest) -> str:
