@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aap import config, files, process
+from aap import config
 from aap.cli import output
 from aap.cli.place import Place
 from aap.config import Finding, Origin, Setting
-from aap.errors import AapError, ConfigError, Exit, NotFoundError, UsageError
+from aap.errors import Exit, NotFoundError, UsageError
 
 KEY_NAME = "default"  # of the API key that `set API_KEY` stores
 MASK = "(set, not shown)"
@@ -42,8 +42,6 @@ _KINDS = {
     "size": "a size, such as 500K, 12M or 4G",
     "text": "a text",
 }
-_NEW_FILE = "# Settings of aap, one KEY=VALUE a line. What there is: aap config list, aap.conf(5)\n"
-_EDITORS = ("sensible-editor", "nano", "vi")
 
 
 # Looking
@@ -146,11 +144,11 @@ def _counts(row: Setting, origin: Origin) -> str:
 def path(place: Place, *, as_json: bool = False) -> int:
     """Print the file that `set` writes to; with JSON all places that are read."""
     if not as_json:
-        output.write(str(_target(place)))
+        output.write(str(target_of(place)))
         return Exit.OK
     output.write_json(
         "aap.config.path/1",
-        file=str(_target(place)),
+        file=str(target_of(place)),
         workspaces=str(config.workspaces_file()),
         workspace=str(config.workspace_file(place.settings.workspace)),
         user=str(config.user_file()),
@@ -214,17 +212,18 @@ def set_value(place: Place, key: str, value: str, *, apply: bool = False) -> int
         value = sys.stdin.read().rstrip("\r\n")
     if row.secret:
         return _set_secret(row, value, apply=apply)
-    target = _target(place)
+    target = target_of(place)
     _check_shared(place, row)
     changed = store.set_value(target, row.key, value)
-    output.note(_changed(row.key, target) if changed else f"{row.key} was so already in {target}")
+    output.note(changed_in(row.key, target) if changed else f"{row.key} was so already in {target}")
     _say_if_hidden(place, row)
     if changed or apply:
-        _put_in_force([row], target, apply=apply)
+        put_in_force([row], target, apply=apply)
     return Exit.OK
 
 
-def _changed(key: str, file: Path) -> str:
+def changed_in(key: str, file: Path) -> str:
+    """Say that a setting is another one now."""
     return f"{key} changed in {file}"
 
 
@@ -235,13 +234,13 @@ def _set_secret(row: Setting, value: str, *, apply: bool) -> int:
     if row.key == "API_KEY":
         file = config.keys_file()
         changed = keys.add_key(file, KEY_NAME, value)
-        output.note(f'{_changed(row.key, file)}, as the key "{KEY_NAME}": it counts at once')
+        output.note(f'{changed_in(row.key, file)}, as the key "{KEY_NAME}": it counts at once')
         return Exit.OK
     file = config.secrets_folder()
     changed = store.set_secret(file, row.key, value)
-    output.note(_changed(row.key, file) if changed else f"{row.key} was so already in {file}")
+    output.note(changed_in(row.key, file) if changed else f"{row.key} was so already in {file}")
     if changed or apply:
-        _put_in_force([row], None, apply=apply)
+        put_in_force([row], None, apply=apply)
     return Exit.OK
 
 
@@ -250,16 +249,16 @@ def unset(place: Place, key: str, *, apply: bool = False) -> int:
     from aap.config import store
 
     row = config.SETTINGS[config.known_key(key)]
-    target = _target(place)
+    target = target_of(place)
     changed = store.unset_value(target, row.key)
     if row.secret:
         changed = _unset_secret(row) or changed
     if not changed:
         output.note(f"{row.key} was not set in {target}")
         return Exit.OK
-    output.note(_changed(row.key, target))
+    output.note(changed_in(row.key, target))
     _say_if_hidden(place, row)
-    _put_in_force([row], None if row.secret else target, apply=apply)
+    put_in_force([row], None if row.secret else target, apply=apply)
     return Exit.OK
 
 
@@ -280,7 +279,7 @@ def _unset_secret(row: Setting) -> bool:
     return True
 
 
-def _target(place: Place) -> Path:
+def target_of(place: Place) -> Path:
     """The file to change: the one that is named, that of the workspace of `-w`, or the user's."""
     if place.config is None and place.workspace is not None:
         return config.workspace_file(config.find_folder(place.workspace, None))
@@ -299,7 +298,7 @@ def _check_shared(place: Place, row: Setting) -> None:
         )
 
 
-def _put_in_force(rows: Sequence[Setting], target: Path | None, *, apply: bool) -> None:
+def put_in_force(rows: Sequence[Setting], target: Path | None, *, apply: bool) -> None:
     """Start again what must be, or say what that is; a worker reads its settings for each run."""
     wanted = {row.restart for row in rows} - {"none"}
     if not wanted:
@@ -333,78 +332,10 @@ def _check_read(target: Path | None) -> None:
         raise UsageError(f"aap is installed with {read}, and does not read {target}", hint=hint)
 
 
-def edit(place: Place, *, apply: bool = False) -> int:
-    """Have the file changed in an editor; it is replaced only by a text that aap can run with."""
-    import tempfile
-
-    from aap.config import store
-
-    target = _target(place)
-    before = store.whole_text(target)
-    folder = Path(tempfile.mkdtemp(prefix="aap-"))
-    draft = folder / (target.name.lstrip(".") or "aap.conf")
-    files.write_atomic(draft, (before or _NEW_FILE).encode())
-    after = _edit_until_right(place, target, draft)
-    if after not in (before, _NEW_FILE):
-        store.replace_text(target, before, after)
-    draft.unlink()
-    folder.rmdir()
-    keys = store.changed_keys(before, after)
-    if after in (before, _NEW_FILE):
-        output.note("nothing was changed")
-        return Exit.OK
-    output.note(_changed(", ".join(keys) or "comments alone", target))
-    _put_in_force([config.SETTINGS[key] for key in keys], target, apply=apply)
-    return Exit.OK
-
-
-def _edit_until_right(place: Place, target: Path, draft: Path) -> str:
-    """Raises ConfigError, and leaves the draft, where the person gives up."""
-    from aap.config.envfile import decode
-
-    while True:
-        argv = [*_editor(), str(draft)]
-        code = process.run_here(argv)
-        if code != 0:
-            raise AapError(f"{argv[0]} ended with {code}: nothing was changed", hint=f"rm {draft}")
-        try:
-            text = decode(draft.read_bytes(), str(target))
-            _check_text(place, target, text)
-        except ConfigError as error:
-            output.warn(str(error), error.hint)
-            if not output.ask("Edit it again?"):
-                said = f"nothing was changed in {target}; your text is {draft}"
-                raise ConfigError(said, hint=f"rm {draft}") from None
-        else:
-            return text
-
-
-def _check_text(place: Place, target: Path, text: str) -> None:
-    """Raise ConfigError if aap could not run with this text. Faults of other files do not count."""
-    try:
-        config.load(workspace=place.workspace, config_file=place.config, draft=(target, text))
-    except config.DoubtfulConfigError as error:
-        own = tuple(each for each in error.findings if each.where == str(target))
-        if own:
-            raise config.DoubtfulConfigError(own) from None
-
-
-def _editor() -> list[str]:
-    import shutil
-
-    for name in ("VISUAL", "EDITOR"):
-        if words := shlex.split(os.environ.get(name, "")):
-            return words
-    found = next((name for name in _EDITORS if shutil.which(name)), None)
-    if found is None:
-        raise UsageError("there is no editor", hint="EDITOR=nano aap config edit")
-    return [found]
-
-
 def _say_if_hidden(place: Place, row: Setting) -> None:
     """Tell when the change shows nowhere, because something else counts before the file."""
     origin = config.load(workspace=place.workspace, config_file=place.config).origins[row.key]
-    if origin.where != "default" and origin.file != _target(place):
+    if origin.where != "default" and origin.file != target_of(place):
         output.note(f"  but {_origin(origin)} sets it too, and counts before")
 
 
@@ -414,12 +345,12 @@ def import_file(place: Place, source: str, *, apply: bool = False, as_json: bool
 
     if not source:
         raise UsageError("give the file to import")
-    report = takeover.import_seed(Path(source).expanduser(), _target(place), config.keys_file())
+    report = takeover.import_seed(Path(source).expanduser(), target_of(place), config.keys_file())
     changed = (step.key for step in report.steps if step.action in {"taken", "replaced", "secret"})
     taken = [config.SETTINGS[config.known_key(key)] for key in changed]
     if as_json:
         if apply:
-            _put_in_force(taken, report.target, apply=True)
+            put_in_force(taken, report.target, apply=True)
         output.write_json(
             "aap.config.import/1",
             source=str(report.source),
@@ -438,5 +369,5 @@ def import_file(place: Place, source: str, *, apply: bool = False, as_json: bool
     for text in report.notes:
         output.note(output.harmless(text))
     output.note(f"settings are in {report.target}")
-    _put_in_force(taken, report.target, apply=apply)
+    put_in_force(taken, report.target, apply=apply)
     return Exit.OK

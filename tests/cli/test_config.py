@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.command import Run
+from harness.command import Run, Terminal
 
 from aap.config import SETTINGS
 
@@ -36,8 +37,11 @@ def test_list_names_every_setting_its_value_and_its_origin(
         "PORT": ("7012", "environment", None),
         "HOST": ("127.0.0.1", "default", None),
     }
-    plain = aap("config", "list").stdout
-    assert f"{user_file}:1" in plain
+    plain = aap("config", "list", AAP_PORT="7012").stdout
+    said = {row.split()[0]: row.split()[-1] for row in plain.splitlines()[1:]}
+    assert (said["MAX_ATTEMPTS"], said["RETRY_MAX"]) == ("user", "workspace")
+    assert (said["PORT"], said["HOST"]) == ("AAP_PORT", "default")
+    assert f"{user_file}:1" in aap("config", "list", "--origin").stdout
 
 
 def test_set_get_unset(aap: Run, user_file: Path) -> None:
@@ -60,6 +64,139 @@ def test_a_path_is_given_whole(aap: Run, home: Path) -> None:
 def test_a_change_says_what_puts_it_in_force(aap: Run) -> None:
     assert "aap install --user" in aap("config", "set", "PORT", "7012").stderr
     assert "try-restart aap-api.service" in aap("config", "set", "REPLY", "ok").stderr
+
+
+def test_apply_says_where_nothing_runs(aap: Run) -> None:
+    for key, value in (("PORT", "7012"), ("REPLY", "ok")):
+        done = aap("config", "set", key, value, "--apply")
+        assert done.returncode == 0
+        assert "not installed: nothing runs with the old value" in done.stderr
+    assert "installed" not in aap("config", "set", "MAX_ATTEMPTS", "3", "--apply").stderr
+
+
+def test_the_file_that_a_variable_names_is_the_one_that_is_changed(
+    aap: Run, home: Path, user_file: Path
+) -> None:
+    named = home / "named.conf"
+    named.write_text("# mine\n")
+    aap("config", "set", "PORT", "7012", AAP_CONFIG=str(named))
+    assert named.read_text() == "# mine\nPORT=7012\n"
+    assert not user_file.exists()
+
+
+def test_explain_says_what_it_takes_what_it_is_and_when_a_change_counts(
+    aap: Run, documents: Documents, user_file: Path
+) -> None:
+    aap("config", "set", "SESSION", "conversation")
+    said = aap("config", "explain", "session").stdout
+    for text in (SETTINGS["SESSION"].help, "workspace, conversation", f"{user_file}:1", "at once"):
+        assert text in said
+    assert "aap install --user" in aap("config", "explain", "PORT").stdout
+    (facts,) = documents("config", "explain", "WORKDIR")
+    assert (facts["key"], facts["aliases"]) == ("WORKSPACE", ["WORKDIR"])
+    assert "s3cret" not in aap("config", "explain", "API_KEY", AAP_API_KEY="s3cret").stdout
+    done = aap("config", "explain", "PROT")
+    assert (done.returncode, "did you mean PORT?" in done.stderr) == (78, True)
+
+
+@pytest.mark.parametrize("key", SETTINGS)
+def test_every_setting_is_explained(aap: Run, key: str) -> None:
+    assert aap("config", "explain", key).returncode == 0
+
+
+# Edit
+
+
+def editor(home: Path, script: str) -> str:
+    """A program that changes the file it is given, as a person would."""
+    path = home / "my editor"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return f"'{path}' --wait"
+
+
+def test_edit_replaces_the_file_by_what_was_written(aap: Run, home: Path, user_file: Path) -> None:
+    aap("config", "set", "PORT", "7012")
+    program = editor(home, 'test "$1" = --wait; echo "# new" >> "$2"; echo REPLY=ok >> "$2"')
+    done = aap("config", "edit", VISUAL=program, EDITOR="false")
+    assert done.returncode == 0, done.stderr
+    assert user_file.read_text() == "PORT=7012\n# new\nREPLY=ok\n"
+    assert user_file.stat().st_mode & 0o777 == 0o600
+    assert "REPLY changed" in done.stderr
+    assert "try-restart aap-api.service" in done.stderr
+
+
+def test_edit_begins_a_file_that_is_missing(aap: Run, home: Path, user_file: Path) -> None:
+    assert "nothing was changed" in aap("config", "edit", EDITOR="true").stderr
+    assert not user_file.exists()
+    aap("config", "edit", EDITOR=editor(home, 'grep -q aap.conf "$2" && echo PORT=7012 >> "$2"'))
+    assert aap("config", "get", "PORT").stdout == "7012\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("PROT=7012", ":2:1: PROT is no setting of aap"),
+        ("MAX_BODY=big", ":2:10: MAX_BODY:"),
+        ("RETRY_MIN=2h", "longer than RETRY_MAX"),
+        ("\\377", "no UTF-8 text"),
+    ],
+)
+def test_edit_lets_no_fault_in_and_loses_no_text(
+    aap: Run, home: Path, user_file: Path, text: str, said: str
+) -> None:
+    aap("config", "set", "PORT", "7012")
+    program = editor(home, f"printf '{text}\\n' >> \"$2\"")
+    done = aap("config", "edit", EDITOR=program)
+    assert done.returncode == 78
+    assert said in done.stderr
+    assert user_file.read_text() == "PORT=7012\n"
+    draft = Path(done.stderr.partition("your text is ")[2].split("\n")[0])
+    assert draft.read_bytes().startswith(b"PORT=7012\n")
+    assert draft.stat().st_mode & 0o777 == 0o600
+    shutil.rmtree(draft.parent)
+
+
+def test_edit_can_mend_a_file_that_stops_all_else(aap: Run, home: Path, user_file: Path) -> None:
+    user_file.parent.mkdir(parents=True)
+    user_file.write_text("PROT=7012\n")
+    assert aap("inbox", "ls").returncode == 78
+    done = aap("config", "edit", EDITOR=editor(home, 'sed -i s/PROT/PORT/ "$2"'))
+    assert done.returncode == 0, done.stderr
+    assert aap("config", "get", "PORT").stdout == "7012\n"
+
+
+def test_edit_does_not_undo_what_another_wrote_meanwhile(
+    aap: Run, home: Path, user_file: Path
+) -> None:
+    aap("config", "set", "PORT", "7012")
+    program = editor(home, f'echo REPLY=mine >> "$2"; echo PORT=7013 > "{user_file}"')
+    done = aap("config", "edit", EDITOR=program)
+    assert done.returncode == 75
+    assert "changed by somebody else" in done.stderr
+    assert user_file.read_text() == "PORT=7013\n"
+    draft = Path(done.stderr.partition("your text is ")[2].split()[0])
+    assert draft.read_text() == "PORT=7012\nREPLY=mine\n"
+    shutil.rmtree(draft.parent)
+
+
+def test_an_editor_that_fails_changes_nothing(aap: Run, user_file: Path) -> None:
+    aap("config", "set", "PORT", "7012")
+    assert aap("config", "edit", EDITOR="false").returncode == 1
+    assert aap("config", "edit", EDITOR="no-such-program").returncode == 5
+    assert user_file.read_text() == "PORT=7012\n"
+
+
+def test_at_a_terminal_a_faulty_text_is_edited_again(
+    terminal: Callable[..., Terminal], home: Path, user_file: Path
+) -> None:
+    script = 'grep -q PROT "$2" && sed -i s/PROT/PORT/ "$2" || echo PROT=7012 >> "$2"'
+    shown = terminal("config", "edit", EDITOR=editor(home, script))
+    shown.wait_for("Edit it again? [y/N]")
+    assert "did you mean PORT?" in shown.screen
+    shown.type("y\n")
+    assert shown.end() == 0
+    assert user_file.read_text().endswith("\nPORT=7012\n")
 
 
 def test_a_change_that_shows_nowhere_is_told(aap: Run) -> None:
