@@ -249,11 +249,27 @@ def _print_folded(
 
 
 def fields(pairs: Sequence[tuple[str, str]]) -> None:
-    """Print a name and a value a line, aligned; pairs without a value are left out."""
+    """Print a name and a value a line, aligned; pairs without a value are left out.
+
+    On a terminal that is too narrow a value goes on below itself.
+    """
     shown = [(name, value) for name, value in pairs if value]
     width = max((len(name) for name, _ in shown), default=0)
+    total = columns()
     for name, value in shown:
-        write(f"{paint(pad(name, width), 'dim')}  {value}")
+        first, *more = [value] if total is None else _fill(value, max(20, total - width - 2))
+        write(f"{paint(pad(name, width), 'dim')}  {first}")
+        for line in more:
+            write(" " * (width + 2) + line)
+
+
+def _fill(text: str, width: int) -> list[str]:
+    if len(text) <= width:
+        return [text]
+    import textwrap
+
+    # A path or an id stays whole, or it could not be copied.
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 class Progress:

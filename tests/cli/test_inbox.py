@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.command import ENTRY_MEMBERS, Run, Terminal, chat
+from harness.command import AAP, ENTRY_MEMBERS, Run, Terminal, chat, execute
 
 from aap.inbox import Spool
-from aap.message import State
+from aap.message import IdClock, State, first_id
 
 Documents = Callable[..., list[dict[str, Any]]]
 
@@ -122,6 +124,97 @@ def test_the_latin_1_and_the_c_locale_do_not_stop_it(aap: Run, spool: Spool) -> 
         assert plain.returncode == 0, plain.stderr
         entry = json.loads(aap("inbox", "ls", "--json", LC_ALL="C", **env).stdout)
         assert entry["text"].startswith("Grüße 你好")
+
+
+def test_ls_chooses_by_time_of_arrival(aap: Run, spool: Spool) -> None:
+    young = spool.deliver(chat("young"))
+    old = put_arrived(spool, 7200)
+    (spool.folder(State.INBOX) / "foreign.json").write_bytes(chat("no time"))
+
+    def listed(*words: str) -> list[str]:
+        return re.findall(r"\b1\w{19}\b", aap("inbox", "ls", *words).stdout)
+
+    assert listed("--since", "1h") == [young]
+    assert listed("--older-than", "90m") == [old]
+    assert listed("--since", "3h", "--older-than", "1h") == [old]
+    none = aap("inbox", "ls", "--older-than", "3 hours")
+    assert (none.returncode, none.stdout, none.stderr) == (0, "", "no such messages\n")
+    assert aap("inbox", "ls", "--since", "soon").returncode == 2
+
+
+def test_ls_of_a_conversation_stops_at_the_limit(aap: Run, spool: Spool) -> None:
+    ids = [spool.deliver(chat(str(n), **TELEGRAM) if n % 2 else chat(str(n))) for n in range(8)]
+    wanted = ("--conversation", "telegram//telegram:42")
+    done = aap("inbox", "ls", *wanted, "--limit", "3")
+    assert re.findall(r"\w{20}", done.stdout) == ids[1:7:2]
+    assert done.stderr == "some more: --limit 0 shows all\n"
+    every = aap("inbox", "ls", *wanted, "--limit", "0")
+    assert (re.findall(r"\w{20}", every.stdout), every.stderr) == (ids[1::2], "")
+    for message in ids:
+        spool.settle(message)
+    done = aap("inbox", "ls", *wanted, "--state", "done", "--limit", "1")
+    assert re.findall(r"\w{20}", done.stdout) == [ids[7]]
+
+
+def test_ls_groups_by_conversation_in_order_of_the_first(aap: Run, spool: Spool) -> None:
+    group = {"channel": "irc", "target": "#a", "metadata": {"label": "The\nregulars"}}
+    ids = [
+        spool.deliver(chat(str(n), **more)) for n, more in enumerate((TELEGRAM, group, TELEGRAM))
+    ]
+    alone = spool.deliver(chat("alone"))
+    done = aap("inbox", "ls", "--group")
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.endswith(("message", "messages"))] == [
+        "telegram//telegram:42: 2 messages",
+        "irc//#a, The regulars: 1 message",
+        "no conversation: 1 message",
+    ]
+    assert re.findall(r"\w{20}", done.stdout) == [ids[0], ids[2], ids[1], alone]
+    documents = [json.loads(x) for x in aap("inbox", "ls", "--group", "--json").stdout.splitlines()]
+    assert [len(each["messages"]) for each in documents] == [2, 1, 1]
+    assert documents[0]["conversation"] == "telegram//telegram:42"
+    assert documents[2]["conversation"] is None
+
+
+def test_ls_says_when_a_deferred_message_is_tried_again(aap: Run, spool: Spool) -> None:
+    ids = [spool.deliver(chat(word)) for word in "ab"]
+    spool.defer(spool.find(ids[0]), time.time() + 290, "no")
+    spool.defer(spool.find(ids[1]), time.time() - 5, "no")
+    title, first, second = aap("inbox", "ls").stdout.splitlines()
+    assert title.split()[4] == "RETRY"
+    assert "in 4 min" in first
+    assert re.search(r"1x +now ", second)
+
+
+def put_arrived(spool: Spool, ago: float) -> str:
+    """Deliver a message that came some seconds ago."""
+    message = first_id(time.time() - ago).ljust(20, "0")
+    (spool.folder(State.INBOX) / f"{message}.json").write_bytes(chat("old"))
+    return message
+
+
+@pytest.mark.slow
+def test_ls_of_a_hundred_thousand_opens_only_what_it_shows(aap: Run, spool: Spool) -> None:
+    clock = IdClock()
+    inbox = spool.folder(State.INBOX)
+    names = [f"{clock.next(b'%d' % n)}.json" for n in range(100_000)]
+    for name in names:
+        (inbox / name).touch()
+    opened = inbox / "opened"
+    script = f"strace -f -e trace=openat -o {opened} {' '.join(AAP)} inbox ls --limit 20"
+    if shutil.which("strace"):
+        assert execute("sh", "-c", script).returncode == 0
+        assert opened.read_text().count(".json") == 20
+        opened.unlink()
+
+    def seconds(*words: str) -> float:
+        began = time.monotonic()
+        assert aap("inbox", "ls", *words).returncode == 0
+        return time.monotonic() - began
+
+    least = min(seconds("--limit", "20") for _ in range(5))
+    assert least < 0.5
+    assert min(seconds("--group", "--older-than", "1s") for _ in range(3)) < 1
 
 
 # show

@@ -95,6 +95,91 @@ def test_id_shows_what_is_about_one_message(
     assert [line["event"] for line in lines] == ["enqueued", "claimed"]
 
 
+def story(spool: Spool) -> tuple[str, str]:
+    """The log of two runs, and the messages that they were about."""
+    ids = tuple(spool.deliver(chat(word, channel="irc", target=word)) for word in ("#a", "#b"))
+    write(spool, f"{stamp(60)} info worker started")
+    for message, room in zip(ids, ("#a", "#b"), strict=True):
+        write(
+            spool,
+            f"{stamp(50)} info worker claimed id={message} attempt=1 conversation=irc//{room}",
+            f"{stamp(50)} info worker run-started agent=custom",
+            f"{stamp(49)} info agent | about {room}",
+            f"{stamp(48)} warning worker run-ended outcome=failed",
+            f"{stamp(48)} info worker deferred id={message}",
+        )
+    write(spool, f"{stamp(40)} info cli retried id={ids[0]}")
+    return ids[0], ids[1]
+
+
+def test_what_the_agent_said_in_a_messages_run_is_about_the_message(
+    documents: Documents, spool: Spool, journalctl: Callable[..., str]
+) -> None:
+    first, second = story(spool)
+    run = ["claimed", "run-started", "output", "run-ended", "deferred"]
+    lines = documents("logs", "--id", first, PATH=journalctl())
+    assert [line["event"] for line in lines] == [*run, "retried"]
+    assert lines[2]["text"] == "about #a"
+    lines = documents("logs", "--id", second, PATH=journalctl())
+    assert [line["event"] for line in lines] == run
+
+
+def test_a_conversation_is_followed_from_the_api_to_the_end(
+    documents: Documents, spool: Spool, journalctl: Callable[..., str]
+) -> None:
+    first, second = story(spool)
+    waits = spool.deliver(chat("later", channel="irc", target="#b"))
+    path = journalctl(
+        *(entry(70, f"enqueued id={i}", AAP_EVENT="enqueued") for i in (first, second, waits))
+    )
+    lines = documents("logs", "--conversation", "irc//#b", PATH=path)
+    assert [line["event"] for line in lines[:2]] == ["enqueued", "enqueued"]
+    assert {line["fields"]["id"] for line in lines if "id" in line["fields"]} == {second, waits}
+    assert [line["text"] for line in lines if line["event"] == "output"] == ["about #b"]
+    assert documents("logs", "--conversation", "irc//#c", PATH=path) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "sources"),
+    [
+        (("--api",), {"api", "systemd"}),
+        (("--worker",), {"worker", "cli"}),
+        (("--agent",), {"agent"}),
+        (("--agent", "--api"), {"agent", "api", "systemd"}),
+        ((), {"api", "systemd", "worker", "cli", "agent"}),
+    ],
+)
+def test_who_speaks_can_be_chosen(
+    documents: Documents,
+    spool: Spool,
+    journalctl: Callable[..., str],
+    options: tuple[str, ...],
+    sources: set[str],
+) -> None:
+    story(spool)
+    path = journalctl(
+        entry(70, "listening", AAP_EVENT="listening"),
+        entry(69, "Started.", _SYSTEMD_USER_UNIT="init.scope"),
+    )
+    assert {line["source"] for line in documents("logs", *options, PATH=path)} == sources
+
+
+def test_who_wants_the_worker_alone_need_not_read_the_journal(
+    aap: Run, spool: Spool, journalctl: Callable[..., str]
+) -> None:
+    story(spool)
+    refused = journalctl(said="No journal files were opened due to insufficient permissions.")
+    assert aap("logs", "--worker", PATH=refused).stderr == ""
+    assert "missing here" in aap("logs", "--api", PATH=refused).stderr
+
+
+def test_errors_are_warnings_too(documents: Documents, spool: Spool) -> None:
+    story(spool)
+    write(spool, f"{stamp()} error worker outage reason=x", f"{stamp()} notice worker paused")
+    done = [line["event"] for line in documents("logs", "--errors", "--worker")]
+    assert done == ["run-ended", "run-ended", "outage"]
+
+
 def test_since_and_today_bound_the_stream(aap: Run, spool: Spool) -> None:
     write(spool, f"{stamp(3 * 86400)} info worker old", f"{stamp(30)} info worker young")
     assert "old" not in aap("logs").stdout
