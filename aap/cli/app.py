@@ -780,9 +780,9 @@ def config_edit(
     config: ConfigFile = None,
 ) -> int:
     """Change your file, or with -w the workspace's, in an editor."""
-    from aap.cli import config as settings
+    from aap.cli import edit
 
-    return settings.edit(_place(ctx, workspace, config), apply=apply)
+    return edit.edit(_place(ctx, workspace, config), apply=apply)
 
 
 @config_app.command("explain", cls=Command)
