@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -26,18 +27,52 @@ def fsync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def sync_file_system(fd: int) -> None:
-    """Write out all of the file system that `fd` is on: syncfs(2).
+def sync_file_system(fd: int) -> bool:
+    """Write out all of the file system that `fd` is on: syncfs(2). True if that was done.
 
-    Raises OSError for any write of that file system that failed since `fd` was
-    opened (Linux 5.8 and later; syncfs reported no errors before).
+    False, and nothing was done, where it promises less than fsync of each file: other
+    file systems than these may leave their disk's cache alone (FUSE does), and Linux
+    before 5.8 keeps failed writes to itself. Raises OSError if any write has failed
+    since `fd` was opened, on whosever behalf.
     """
+    device = os.fstat(fd).st_dev
+    if device not in _synced_whole:
+        _synced_whole[device] = _is_modern() and _file_system(fd) in _WHOLE_SYNC
+    if not _synced_whole[device]:
+        return False
+    if _libc().syncfs(fd) != 0:
+        raise _last_error()
+    return True
+
+
+_WHOLE_SYNC = frozenset((0xEF53, 0x58465342, 0x9123683E))  # ext4, xfs, btrfs: linux/magic.h
+_synced_whole: dict[int, bool] = {}  # by device
+
+
+def _is_modern() -> bool:
+    major, minor = os.uname().release.split(".")[:2]
+    return (int(major), int("".join(c for c in minor if c.isdigit()) or 0)) >= (5, 8)
+
+
+def _file_system(fd: int) -> int:
+    """The magic number of a file system: what struct statfs begins with, statfs(2)."""
+    import ctypes
+
+    facts = (ctypes.c_long * 64)()  # struct statfs has 120 bytes
+    return facts[0] if _libc().fstatfs(fd, facts) == 0 else 0
+
+
+def _libc() -> Any:
     import ctypes  # os has no syncfs; and only a busy API gets here
 
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syncfs(fd) != 0:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _last_error() -> OSError:
+    import ctypes
+
+    error = ctypes.get_errno()
+    return OSError(error, os.strerror(error))
 
 
 def make_folder(folder: Path) -> None:

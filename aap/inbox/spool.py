@@ -16,7 +16,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from operator import itemgetter
 from pathlib import Path
@@ -174,11 +174,19 @@ class Spool:
         Returns an error, or None, for each message in order. What failed has left
         nothing behind, and its bytes were never trusted: a second fsync after a
         failed one would report success for pages that the kernel has dropped.
+
+        Each fsync is a flush of the disk's cache, so a large batch is written out by
+        one syncfs(2) where that is as good; a few messages are not, for syncfs also
+        waits for what other programs have written. The first descriptor is the oldest:
+        it is told of every failure since the batch began.
         """
-        if len(batch) >= _TOGETHER:
-            results = self._publish_together(batch)
-        else:
-            results = [self._publish(staged, os.fsync) for staged in batch]
+        try:
+            is_synced = len(batch) >= _TOGETHER and files.sync_file_system(batch[0].fd)
+        except OSError as error:
+            for staged in batch:
+                self.discard(staged)
+            return [error] * len(batch)
+        results = [self._publish(staged, is_synced=is_synced) for staged in batch]
         try:
             files.fsync_folder(self.folder(State.INBOX))
         except OSError as error:
@@ -194,25 +202,10 @@ class Spool:
         with suppress(OSError):
             os.unlink(staged.hidden)  # noqa: PTH108
 
-    def _publish_together(self, batch: list[Staged]) -> list[OSError | None]:
-        """Write a large batch out with one syncfs(2) for the whole file system.
-
-        Each fsync(2) is a flush of the disk's cache: 64 of them take eight times as
-        long on ext4. For a few messages they are the better choice, for syncfs also
-        waits for what other programs have written. It reports errors since its
-        descriptor was opened: the first one's, before any of the batch was written.
-        """
+    def _publish(self, staged: Staged, *, is_synced: bool) -> OSError | None:
         try:
-            files.sync_file_system(batch[0].fd)
-        except OSError as error:
-            for staged in batch:
-                self.discard(staged)
-            return [error] * len(batch)
-        return [self._publish(staged, lambda _: None) for staged in batch]
-
-    def _publish(self, staged: Staged, sync: Callable[[int], None]) -> OSError | None:
-        try:
-            sync(staged.fd)
+            if not is_synced:
+                os.fsync(staged.fd)
             os.rename(staged.hidden, staged.target)  # noqa: PTH104
         except OSError as error:
             self.discard(staged)
