@@ -75,12 +75,13 @@ _aap() {
     done
     COMPREPLY=()
     case "$path:$prev" in
-        *:--workspace | *:-w) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; return ;;
+        *:--workspace | *:-w) if [[ $cur == */* ]]; then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; else COMPREPLY=($(compgen -W "$(aap workspace names 2>/dev/null)" -- "$cur")); fi; return ;;
         *:--config | *:--media | *:--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames; return ;;
-        *:--reason | *:--since | *:--conversation | *:--older-than | *:--limit | *:--attachment | *:--timeout | *:--text | *:--cites | *:--dir) :; return ;;
+        *:--reason | *:--since | *:--conversation | *:--older-than | *:--limit | *:--attachment | *:--timeout | *:--text | *:--cites) :; return ;;
         *:--id) COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")); return ;;
         *:--only) COMPREPLY=($(compgen -W "user.runtime user.bus user.linger config.parse config.secret config.keys units.present units.enabled units.drift units.python units.failed units.limit socket.listening socket.port socket.exposed socket.answers worker.path worker.workspace worker.oldest agent.found agent.outage sandbox.enforced spool.permissions spool.fsync spool.space spool.strays spool.failed" -- "$cur")); return ;;
         *:--state) COMPREPLY=($(compgen -W "inbox active deferred hold done failed" -- "$cur")); return ;;
+        *:--dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; return ;;
     esac
     if [[ $cur == -* ]]; then
         case "$path" in
@@ -168,13 +169,13 @@ _aap() {
         "config explain") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX BATCH SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DELIVERY DELIVERY_CMD DELIVERY_TIMEOUT FAILED_REPLY NOTIFY_CMD DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
         "config import") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames ;;
         "workspace") COMPREPLY=($(compgen -W "ls show add use rm" -- "$cur")) ;;
-        "workspace show") : ;;
+        "workspace show") COMPREPLY=($(compgen -W "$(aap workspace names 2>/dev/null)" -- "$cur")) ;;
         "workspace add") : ;;
-        "workspace use") : ;;
-        "workspace rm") : ;;
+        "workspace use") COMPREPLY=($(compgen -W "$(aap workspace names 2>/dev/null)" -- "$cur")) ;;
+        "workspace rm") COMPREPLY=($(compgen -W "$(aap workspace names 2>/dev/null)" -- "$cur")) ;;
         "key") COMPREPLY=($(compgen -W "new ls revoke" -- "$cur")) ;;
         "key new") : ;;
-        "key revoke") : ;;
+        "key revoke") COMPREPLY=($(compgen -W "$(aap key names 2>/dev/null)" -- "$cur")) ;;
         "openclaw") COMPREPLY=($(compgen -W "check setup" -- "$cur")) ;;
         "context") COMPREPLY=($(compgen -W "append show check rewrite stats" -- "$cur")) ;;
         "context append") : ;;

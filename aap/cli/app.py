@@ -915,6 +915,16 @@ def workspace_rm(*, name: Name, as_json: Json = False) -> int:
     return workspaces.rm(name, as_json=as_json)
 
 
+@workspace_app.command("names", cls=Command, hidden=True)
+def workspace_names(
+    ctx: typer.Context, *, workspace: Workspace = None, config: ConfigFile = None
+) -> int:
+    """Print the names that the shells complete."""
+    from aap.cli import names
+
+    return names.workspaces(_place(ctx, workspace, config))
+
+
 # key
 
 
@@ -948,14 +958,22 @@ def key_ls(
 def key_revoke(
     ctx: typer.Context,
     *,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The key's name.")],
+    key_name: Annotated[str, typer.Argument(metavar="NAME", help="The key's name.")],
     workspace: Workspace = None,
     config: ConfigFile = None,
 ) -> int:
     """Take a key away: who has it gets in no longer."""
     from aap.cli import key as keys
 
-    return keys.revoke(_place(ctx, workspace, config), name)
+    return keys.revoke(_place(ctx, workspace, config), key_name)
+
+
+@key_app.command("names", cls=Command, hidden=True)
+def key_names(ctx: typer.Context, *, workspace: Workspace = None, config: ConfigFile = None) -> int:
+    """Print the names that the shells complete."""
+    from aap.cli import names
+
+    return names.keys(_place(ctx, workspace, config))
 
 
 # agent

@@ -20,7 +20,7 @@ FILES = {"aap.bash": "bash", "_aap": "zsh", "aap.fish": "fish"}
 class Value:
     """What a word may be: fixed `words`, or what a shell finds by `kind`."""
 
-    kind: str  # words | ids | files | folders | anything
+    kind: str  # words | ids | names | workspaces | keys | files | folders | anything
     words: tuple[str, ...] = ()
     many: bool = False
 
@@ -96,7 +96,11 @@ def _value(parameter: Any) -> Value:
     tables["SKILL"] = [skill.name for skill in skillset.skills()]
     if metavar in tables:
         return Value("words", tuple(tables[metavar]))
-    kinds = {"ID": "ids", "FILE": "files", "FILE|-": "files", "NAME|PATH": "folders"}
+    kinds = {"ID": "ids", "FILE": "files", "FILE|-": "files", "FOLDER": "folders"}
+    kinds |= {
+        "NAME|PATH": "workspaces",
+        "NAME": "keys" if parameter.name == "key_name" else "names",
+    }
     return Value(kinds.get(metavar, "anything"), many=parameter.nargs == -1)
 
 
@@ -140,6 +144,14 @@ _BASH_VALUE = {
     "ids": 'COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur"))',
     "files": 'mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames',
     "folders": 'mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames',
+    "names": 'COMPREPLY=($(compgen -W "$(aap workspace names 2>/dev/null)" -- "$cur"))',
+    "keys": 'COMPREPLY=($(compgen -W "$(aap key names 2>/dev/null)" -- "$cur"))',
+    # What has a slash in it is a path.
+    "workspaces": (
+        'if [[ $cur == */* ]]; then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); '
+        "compopt -o filenames; "
+        'else COMPREPLY=($(compgen -W "$(aap workspace names 2>/dev/null)" -- "$cur")); fi'
+    ),
     "anything": ":",
 }
 
@@ -195,6 +207,9 @@ _ZSH_VALUE = {
     "ids": "{_aap_ids}",
     "files": "_files",
     "folders": "_files -/",
+    "names": "{_aap_names workspace}",
+    "keys": "{_aap_names key}",
+    "workspaces": "{_aap_workspaces}",
     "anything": " ",
 }
 
@@ -209,6 +224,16 @@ def zsh(nodes: Sequence[Node]) -> str:
         "    local -a ids",
         '    ids=(${(f)"$(_call_program ids aap inbox ids 2>/dev/null)"})',
         "    compadd -a ids",
+        "}",
+        "",
+        "_aap_names() {",
+        "    local -a names",
+        '    names=(${(f)"$(_call_program names aap $1 names 2>/dev/null)"})',
+        "    compadd -a names",
+        "}",
+        "",
+        "_aap_workspaces() {",
+        "    if [[ $PREFIX == */* ]]; then _files -/; else _aap_names workspace; fi",
         "}",
     ]
     for node in reversed(nodes):
@@ -304,6 +329,9 @@ _FISH_VALUE = {
     "ids": "-x -a '(aap inbox ids 2>/dev/null)'",
     "files": "-r -F",
     "folders": "-x -a '(__fish_complete_directories)'",
+    "names": "-x -a '(aap workspace names 2>/dev/null)'",
+    "keys": "-x -a '(aap key names 2>/dev/null)'",
+    "workspaces": "-x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)'",
     "anything": "-x",
 }
 

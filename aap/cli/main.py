@@ -95,6 +95,11 @@ HOT = {
     "done": Hot("changes", "done", {"--all": Option("take_all"), **_STATES}, takes_ids=True),
     "ids": Hot("inbox", "complete_ids"),
 }
+NAMES = {
+    "workspace": Hot("names", "workspaces"),
+    "key": Hot("names", "keys"),
+}
+"""The commands `aap workspace names` and `aap key names`, which the shells use."""
 
 
 class _NotHotError(Exception):
@@ -201,9 +206,12 @@ def parse_hot(arguments: Sequence[str]) -> tuple[Hot, list[str], Keywords]:
     """
     place: Keywords = {}
     rest = _read_options(list(arguments), PLACE, place)
-    if len(rest) < 2 or rest[0] != "inbox" or rest[1] not in HOT:
+    if len(rest) < 2:
         raise _NotHotError
-    hot = HOT[rest[1]]
+    hot = HOT.get(rest[1]) if rest[0] == "inbox" else None
+    hot = NAMES.get(rest[0]) if rest[1] == "names" else hot
+    if hot is None:
+        raise _NotHotError
     given: Keywords = {}
     words: list[str] = []
     rest = rest[2:]

@@ -9,6 +9,9 @@ import pytest
 from harness.command import AAP, CHECKOUT, chat, execute
 
 from aap.cli import completion
+from aap.config import keys_file, workspaces_file
+from aap.config.keys import add_key
+from aap.config.registry import add_workspace
 from aap.inbox import Spool
 
 FOLDER = CHECKOUT / "completions"
@@ -40,6 +43,10 @@ LINES = {
     "aap config set MAX_A": {"MAX_ATTEMPTS"},
     "aap inbox show --raw ": {"ID"},
     "aap logs --follow --id ": {"ID"},
+    "aap workspace use w": {"work"},
+    "aap -w mai": {"main"},
+    "aap inbox ls --workspace wo": {"work"},
+    "aap key revoke ": {"laptop", "phone"},
 }
 
 
@@ -69,6 +76,9 @@ def test_a_shell_completes(shell: object, line: str, spool: Spool, commands: str
     if shutil.which(name) is None:
         pytest.skip(f"no {name} here")
     message = spool.deliver(chat("hi"))
+    for name in ("phone", "laptop"):
+        add_key(keys_file(), name, f"aap_{name}")
+    add_workspace(workspaces_file(), "work", Path("/srv/work"))
     expected = {message if word == "ID" else word for word in LINES[line]}
     assert shell(line, commands) == expected  # type: ignore[operator]
 
