@@ -124,9 +124,8 @@ def _active(spool: Spool, entry: Entry) -> Iterator[Cause]:
 def _before(spool: Spool, entry: Entry) -> Iterator[Cause]:
     """Look what is handled before a waiting message."""
     if entry.is_foreign:
-        if not is_visible(entry.path.name):
-            fix = shlex.join(["mv", str(entry.path), str(entry.path.with_name("message.json"))])
-            yield Cause("name", "its name wakes nobody: systemd takes it for a hidden file", fix)
+        said = "another program put it there; the worker takes it in as a message"
+        yield Cause("foreign-name", said, blocks=False)
         return
     ours = _conversation(spool, entry)
     for state in (State.ACTIVE, State.INBOX):
@@ -254,19 +253,19 @@ def _worker(spool: Spool, own: WorkspaceUnits, manager: Any) -> Iterator[Cause]:
         fix = manager.command("reset-failed", f"'{own.worker.name}'")
         yield Cause("worker", f"the worker failed ({own.worker.result})", fix)
     holder = spool.lock_holder()
-    if holder > 0 and own.worker.pid and holder != own.worker.pid:
+    tries = own.worker.pid or state == "retrying"
+    if holder > 0 and tries and holder != own.worker.pid:
         said = f"another worker, process {holder}, has the lock; systemd's has to wait for it"
         yield Cause("lock", said, f"kill {holder}")
 
 
 def _restart(place: Place) -> str:
-    from aap.systemd import units
+    from aap.systemd import record, units
     from aap.systemd.manager import Manager
 
-    try:
-        name = units.worker_service(place.spool.root.parent)
-    except ConfigError:
+    if record.read(units.USER) is None:
         return ""
+    name = units.worker_service(place.spool.root.parent)
     return Manager().command("restart", f"'{name}'")
 
 
@@ -351,7 +350,7 @@ def history(place: Place, entry: Entry) -> list[Step]:
     start = max(arrived - 1, time.time() - _HISTORY_DAYS)
     lines = [
         *DailyFiles(place.spool.logs, output.iso(start)).read(only=(entry.id.encode(),)),
-        *(line for line in Journal(start).history() if line.fields.get("id") == entry.id),
+        *Journal(start).history(f"AAP_MESSAGE_ID={entry.id}"),
     ]
     steps = [
         Step(line.time, line.source, _step_text(line.event, line.fields))
@@ -362,11 +361,13 @@ def history(place: Place, entry: Entry) -> list[Step]:
         Step(output.iso(float(note["time"])), "note", _step_text(str(note.get("event", "")), note))
         for note in place.spool.notes(entry.id)
         # The logs tell these too; a reply is told by its note alone.
-        if note.get("event") not in {"deferred", "failed", "put-aside"} or not lines
+        if isinstance(note, dict)
+        and "time" in note
+        and (note.get("event") not in {"deferred", "failed", "put-aside"} or not lines)
     ]
     if not any(step.source == "api" for step in steps):
-        steps.append(Step(output.iso(arrived), "", "arrived"))
-    return sorted(steps)
+        steps.insert(0, Step(output.iso(arrived), "", "arrived"))
+    return sorted(steps, key=lambda step: step.time)
 
 
 def _step_text(event: str, fields: dict[str, Any]) -> str:
@@ -429,7 +430,9 @@ def _wrap(text: str, mark: str, colour: str) -> str:
 
 
 def _clock(moment: str) -> str:
-    return time.strftime("%b %d %H:%M:%S", time.localtime(output.from_iso(moment)))
+    with suppress(ValueError):
+        return time.strftime("%b %d %H:%M:%S", time.localtime(output.from_iso(moment)))
+    return moment  # a line of another hand
 
 
 def _ago(moment: float) -> str:

@@ -29,9 +29,9 @@ class Journal:
         self._since = f"--since=@{since:.6f}"
         self._cursor = ""
 
-    def history(self) -> Iterator[Line]:
-        """Give the lines so far, oldest first."""
-        process = self._start(self._since)
+    def history(self, *matches: str) -> Iterator[Line]:
+        """Give the lines so far, oldest first; only those with these fields (`KEY=VALUE`)."""
+        process = self._start(self._since, *matches)
         if process is None:
             return
         with process:

@@ -80,7 +80,9 @@ def count(spool: Spool, start: float) -> Counted:
                 counted.arrived[known.id] = id_time(known.id)
     # A message that came long before may have been claimed now: all lines count.
     for line in DailyFiles(spool.logs, output.iso(start)).read(only=(b" worker ", b" cli ")):
-        _count_line(counted, line, start)
+        if line.source in {"worker", "cli"}:  # what an agent printed may look like it
+            with suppress(ValueError):  # a line of another hand
+                _count_line(counted, line, start)
     _count_ended(spool, State.DONE, counted.handled, start)
     _count_ended(spool, State.FAILED, counted.failed, start)
     return counted
@@ -100,9 +102,8 @@ def _count_line(counted: Counted, line: Line, start: float) -> None:
     elif line.event == "deferred":
         counted.attempts.append(moment)
     elif line.event == "run-ended":
-        with suppress(ValueError):
-            seconds = float(line.fields.get("seconds", "0"))
-            counted.runs.append((moment, seconds, line.fields.get("outcome") == "ok"))
+        seconds = float(line.fields.get("seconds", "0"))
+        counted.runs.append((moment, seconds, line.fields.get("outcome") == "ok"))
 
 
 def _count_ended(spool: Spool, state: State, known: dict[str, float], start: float) -> None:
