@@ -12,7 +12,7 @@ from typing import Any
 from aap import config
 from aap.cli import output
 from aap.cli.place import Place
-from aap.config import Finding, Origin, Setting
+from aap.config import Finding, Loaded, Origin, Setting
 from aap.errors import Exit, NotFoundError, UsageError
 
 KEY_NAME = "default"  # of the API key that `set API_KEY` stores
@@ -161,12 +161,11 @@ def path(place: Place, *, as_json: bool = False) -> int:
 
 
 def validate(place: Place, *, as_json: bool = False) -> int:
-    """Print what is doubtful in the configuration; 78 if aap refuses to run with it."""
-    try:
-        loaded = place.loaded
-        findings, files = loaded.findings, loaded.files
-    except config.DoubtfulConfigError as error:
-        findings, files = error.findings, ()
+    """Print what is doubtful in the configuration; 78 if aap refuses to run with it.
+
+    Without `-w` the files of all workspaces are looked at.
+    """
+    findings, files = _look(place)
     code = Exit.OK if all(finding.harmless for finding in findings) else Exit.BAD_CONFIG
     if as_json:
         output.write_json(
@@ -183,6 +182,32 @@ def validate(place: Place, *, as_json: bool = False) -> int:
     if code == Exit.OK:
         output.note("ok: " + (", ".join(map(str, files)) or "no file, only defaults"))
     return code
+
+
+def _look(place: Place) -> tuple[list[Finding], list[Path]]:
+    """All findings, each once, and all files that could be read."""
+    from aap.config.registry import read_registry
+
+    findings: dict[Finding, None] = {}
+    files: dict[Path, None] = {}
+    try:
+        names = [config.MAIN, *read_registry(config.workspaces_file()).lines]
+        for name in [place.workspace] if place.workspace is not None else names:
+            loaded = _try(name, place.config, findings)
+            files |= dict.fromkeys(loaded.files if loaded else ())
+    except config.DoubtfulConfigError as error:
+        findings |= dict.fromkeys(error.findings)
+    return list(findings), list(files)
+
+
+def _try(name: str, config_file: str | None, findings: dict[Finding, None]) -> Loaded | None:
+    try:
+        loaded = config.load(workspace=name, config_file=config_file)
+    except config.DoubtfulConfigError as error:
+        findings |= dict.fromkeys(error.findings)
+        return None
+    findings |= dict.fromkeys(loaded.findings)
+    return loaded
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -345,7 +370,9 @@ def import_file(place: Place, source: str, *, apply: bool = False, as_json: bool
 
     if not source:
         raise UsageError("give the file to import")
-    report = takeover.import_seed(Path(source).expanduser(), target_of(place), config.keys_file())
+    # A seed's file is of the whole, so it does not go into one workspace's.
+    target = target_of(Place(None, place.config))
+    report = takeover.import_seed(Path(source).expanduser(), target, config.keys_file())
     changed = (step.key for step in report.steps if step.action in {"taken", "replaced", "secret"})
     taken = [config.SETTINGS[config.known_key(key)] for key in changed]
     if as_json:

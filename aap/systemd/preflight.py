@@ -67,7 +67,7 @@ def _check_exposure(wish: Wish, listen: str) -> None:
         return
     raise ConfigError(
         f"HOST={wish.host} lets other machines in, and there is no key",
-        hint="set one first (aap config set API_KEY …), or: aap config set HOST 127.0.0.1",
+        hint="make one first (aap key new NAME), or: aap config set HOST 127.0.0.1",
     )
 
 

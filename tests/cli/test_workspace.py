@@ -95,6 +95,23 @@ def test_rm_keeps_the_messages_and_says_where(aap: Run, documents: Documents, wo
     assert (removed["schema"], removed["messages"]["inbox"]) == ("aap.workspace.rm/1", 1)
 
 
+def test_validate_looks_at_all_workspaces(aap: Run, work: Path) -> None:
+    assert aap("config", "validate").returncode == 0
+    (work / ".ai-agent-proxy.conf").write_text("PORT=7012\nMAX_ATEMPTS=3\n")
+    done = aap("config", "validate")
+    assert done.returncode == Exit.BAD_CONFIG
+    assert f"{work}/.ai-agent-proxy.conf:2:1: MAX_ATEMPTS is no setting" in done.stdout
+    assert "PORT is of the API" not in done.stdout  # told when nothing else is wrong
+    assert aap("-w", "main", "config", "validate").returncode == 0
+    (work / ".ai-agent-proxy.conf").write_text("PORT=7012\n")
+    done = aap("config", "validate")
+    assert (done.returncode, "PORT is of the API" in done.stdout) == (0, True)
+    workspaces_file().write_text("nonsense\n")
+    done = aap("config", "validate")
+    assert done.returncode == Exit.BAD_CONFIG
+    assert f"{workspaces_file()}:1:1: " in done.stdout
+
+
 def test_adding_again_does_no_harm(aap: Run, work: Path) -> None:
     before = workspaces_file().read_text()
     done = aap("workspace", "add", "work", str(work))
