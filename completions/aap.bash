@@ -10,7 +10,7 @@ _aap() {
     fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case "$path:${COMP_WORDS[i]}" in
-            *:--attachment | *:--cites | *:--config | *:--conversation | *:--dir | *:--id | *:--limit | *:--media | *:--older-than | *:--only | *:--output | *:--reason | *:--since | *:--state | *:--text | *:--timeout | *:--workspace | *:-w) ((i++)) ;;
+            *:--attachment | *:--bundle | *:--cites | *:--config | *:--conversation | *:--dir | *:--id | *:--limit | *:--media | *:--older-than | *:--only | *:--output | *:--reason | *:--since | *:--skip | *:--state | *:--text | *:--timeout | *:--workspace | *:-w) ((i++)) ;;
             ":pause") path="pause" ;;
             ":resume") path="resume" ;;
             ":explain") path="explain" ;;
@@ -76,10 +76,10 @@ _aap() {
     COMPREPLY=()
     case "$path:$prev" in
         *:--workspace | *:-w) if [[ $cur == */* ]]; then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; else COMPREPLY=($(compgen -W "$(aap workspace names 2>/dev/null)" -- "$cur")); fi; return ;;
-        *:--config | *:--media | *:--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames; return ;;
+        *:--config | *:--media | *:--bundle | *:--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames; return ;;
         *:--reason | *:--since | *:--conversation | *:--older-than | *:--limit | *:--attachment | *:--timeout | *:--text | *:--cites) :; return ;;
         *:--id) COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")); return ;;
-        *:--only) COMPREPLY=($(compgen -W "user.runtime user.bus user.linger config.parse config.secret config.keys units.present units.enabled units.drift units.python units.failed units.limit socket.listening socket.port socket.exposed socket.answers worker.path worker.workspace worker.oldest agent.found agent.outage sandbox.enforced spool.permissions spool.fsync spool.space spool.strays spool.failed" -- "$cur")); return ;;
+        *:--only | *:--skip) COMPREPLY=($(compgen -W "user.runtime user.bus user.linger config.parse config.secret config.keys config.units units.present units.enabled units.drift units.drop-ins units.version units.failed units.limit socket.listening socket.port socket.file socket.exposed socket.answers worker.path worker.workspace worker.oldest worker.orphans worker.run agent.found agent.login agent.outage agent.bypass sandbox.enforced sandbox.whole spool.permissions spool.fsync spool.rename spool.lock spool.space spool.strays spool.leftovers spool.corrupt spool.failed journal.readable journal.persistent journal.complete clock.sane skills.current openclaw.settings" -- "$cur")); return ;;
         *:--state) COMPREPLY=($(compgen -W "inbox active deferred hold done failed" -- "$cur")); return ;;
         *:--dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; return ;;
     esac
@@ -95,7 +95,7 @@ _aap() {
             "install") COMPREPLY=($(compgen -W "--system --user --linger --no-linger --yes --json --workspace -w --config -h --help" -- "$cur")) ;;
             "uninstall") COMPREPLY=($(compgen -W "--system --user --purge --yes --json --workspace -w --config -h --help" -- "$cur")) ;;
             "status") COMPREPLY=($(compgen -W "--watch --json --workspace -w --config -h --help" -- "$cur")) ;;
-            "doctor") COMPREPLY=($(compgen -W "--only --json --workspace -w --config -h --help" -- "$cur")) ;;
+            "doctor") COMPREPLY=($(compgen -W "--only --skip --fix --yes --dry-run --bundle --json --workspace -w --config -h --help" -- "$cur")) ;;
             "inbox") COMPREPLY=($(compgen -W "-h --help" -- "$cur")) ;;
             "inbox ls") COMPREPLY=($(compgen -W "--state --conversation --since --older-than --limit --group --all --json --workspace -w --config -h --help" -- "$cur")) ;;
             "inbox show") COMPREPLY=($(compgen -W "--raw --attachment --output --force --json --workspace -w --config -h --help" -- "$cur")) ;;

@@ -8,7 +8,7 @@ function __aap_at
     for word in (commandline -opc)[2..]
         if test $skip = 1
             set skip 0
-        else if contains -- $word --attachment --cites --config --conversation --dir --id --limit --media --older-than --only --output --reason --since --state --text --timeout --workspace -w
+        else if contains -- $word --attachment --bundle --cites --config --conversation --dir --id --limit --media --older-than --only --output --reason --since --skip --state --text --timeout --workspace -w
             set skip 1
         else if not string match -q -- '-*' $word
             set -a path $word
@@ -117,7 +117,12 @@ complete -c aap -n '__aap_at status +' -l workspace -s w -x -a '(aap workspace n
 complete -c aap -n '__aap_at status +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at status +' -s h -l help -d 'Show help'
 
-complete -c aap -n '__aap_at doctor +' -l only -x -a 'user.runtime user.bus user.linger config.parse config.secret config.keys units.present units.enabled units.drift units.python units.failed units.limit socket.listening socket.port socket.exposed socket.answers worker.path worker.workspace worker.oldest agent.found agent.outage sandbox.enforced spool.permissions spool.fsync spool.space spool.strays spool.failed' -d 'Only this check or group; may be repeated'
+complete -c aap -n '__aap_at doctor +' -l only -x -a 'user.runtime user.bus user.linger config.parse config.secret config.keys config.units units.present units.enabled units.drift units.drop-ins units.version units.failed units.limit socket.listening socket.port socket.file socket.exposed socket.answers worker.path worker.workspace worker.oldest worker.orphans worker.run agent.found agent.login agent.outage agent.bypass sandbox.enforced sandbox.whole spool.permissions spool.fsync spool.rename spool.lock spool.space spool.strays spool.leftovers spool.corrupt spool.failed journal.readable journal.persistent journal.complete clock.sane skills.current openclaw.settings' -d 'Only this check or group; may be repeated'
+complete -c aap -n '__aap_at doctor +' -l skip -x -a 'user.runtime user.bus user.linger config.parse config.secret config.keys config.units units.present units.enabled units.drift units.drop-ins units.version units.failed units.limit socket.listening socket.port socket.file socket.exposed socket.answers worker.path worker.workspace worker.oldest worker.orphans worker.run agent.found agent.login agent.outage agent.bypass sandbox.enforced sandbox.whole spool.permissions spool.fsync spool.rename spool.lock spool.space spool.strays spool.leftovers spool.corrupt spool.failed journal.readable journal.persistent journal.complete clock.sane skills.current openclaw.settings' -d 'Not this check or group; may be repeated'
+complete -c aap -n '__aap_at doctor +' -l fix -d 'Run the cures that are safe'
+complete -c aap -n '__aap_at doctor +' -l yes -d 'Do not ask'
+complete -c aap -n '__aap_at doctor +' -l dry-run -d 'Show what --fix would run'
+complete -c aap -n '__aap_at doctor +' -l bundle -r -F -d 'Write a report without anything private'
 complete -c aap -n '__aap_at doctor +' -l json -d 'Print JSON for programs'
 complete -c aap -n '__aap_at doctor +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at doctor +' -l config -r -F -d 'Read FILE, not your own aap.conf'

@@ -1,64 +1,129 @@
-"""`aap doctor`: what is wrong, one line a check, and the command that mends it.
-
-The ids are stable: scripts and manuals may name them. A check looks and changes
-nothing. A new check is a new line in `checks.CHECKS`.
-"""
+"""`aap doctor`: what is wrong, one line a check, and the command that mends it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from aap.cli import output
 from aap.cli.checks import CHECKS, Finding, Patient, examine
+from aap.cli.cures import Cure, cure
 from aap.cli.place import Place
 from aap.errors import Exit, UsageError
 
+SCHEMA = "aap.doctor/1"
 _COLOURS = {"ok": "green", "note": "cyan", "warn": "yellow", "FAIL": "red"}
 
 
-def doctor(place: Place, *, only: Sequence[str] = (), as_json: bool = False) -> int:
+def doctor(
+    place: Place,
+    *,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    fix: bool = False,
+    yes: bool = False,
+    dry_run: bool = False,
+    bundle: str | None = None,
+    as_json: bool = False,
+) -> int:
     """Run the checks, or those that `only` names by id or by the part before the dot.
 
-    Returns Exit.FINDINGS if any says warn or FAIL, with and without JSON (schema
-    `aap.doctor/1`: `findings` with id, severity ok|note|warn|fail, message, fix).
+    With `fix` the safe cures are run, each asked for unless `yes`, and the checks
+    once more; with `dry_run` they are only told. Returns Exit.FINDINGS if any check
+    says warn or FAIL in the end, with and without JSON (schema `aap.doctor/1`).
+    With `bundle` a report without anything private is written to that file.
     """
-    findings = examine(Patient(place), _chosen(only))
-    bad = [each for each in findings if each.is_bad]
+    ids = _chosen(only, skip)
+    findings = examine(Patient(place), ids)
+    cures: list[Cure] = []
+    if fix or dry_run:
+        if not as_json:
+            _print(findings)
+        cures = cure(place, findings, yes=yes, dry_run=dry_run)
+        if any(each.outcome == "done" for each in cures):
+            findings = examine(Patient(place), ids)
     if as_json:
-        output.write_json(
-            "aap.doctor/1", healthy=not bad, findings=[_members(each) for each in findings]
-        )
+        output.write_json(SCHEMA, **members(findings), cures=[each._asdict() for each in cures])
+    elif not cures:
+        if not (fix or dry_run):
+            _print(findings)
     else:
-        _print(findings, bad)
-    return Exit.FINDINGS if bad else Exit.OK
+        _tell(cures, findings)
+    _sum_up(findings, as_json=as_json)
+    if bundle:
+        _write_bundle(place, findings, bundle)
+    return Exit.FINDINGS if any(each.is_bad for each in findings) else Exit.OK
 
 
-def _chosen(only: Sequence[str]) -> list[str]:
-    for wanted in only:
+def _chosen(only: Sequence[str], skip: Sequence[str]) -> list[str]:
+    for wanted in (*only, *skip):
         if not any(_is_named(check, wanted) for check in CHECKS):
             raise UsageError(f"there is no check {wanted}", hint=f"one of: {', '.join(CHECKS)}")
-    return [check for check in CHECKS if not only or any(_is_named(check, name) for name in only)]
+    return [
+        check
+        for check in CHECKS
+        if (not only or any(_is_named(check, name) for name in only))
+        and not any(_is_named(check, name) for name in skip)
+    ]
 
 
 def _is_named(check: str, wanted: str) -> bool:
     return check == wanted or check.startswith(f"{wanted}.")
 
 
-def _members(each: Finding) -> dict[str, str]:
-    return {
-        "id": each.id,
-        "severity": each.severity.lower(),
-        "message": each.message,
-        "fix": each.fix,
-    }
+def members(findings: Sequence[Finding]) -> dict[str, Any]:
+    """Return what `aap.doctor/1` holds of the findings."""
+    shown = [
+        {
+            "id": each.id,
+            "severity": each.severity.lower(),
+            "message": each.text,
+            "why": each.why,
+            "fix": each.fix,
+            "safe": each.safe,
+        }
+        for each in findings
+    ]
+    return {"healthy": not any(each.is_bad for each in findings), "findings": shown}
 
 
-def _print(findings: Sequence[Finding], bad: Sequence[Finding]) -> None:
+# Shown to people
+
+
+def _print(findings: Sequence[Finding]) -> None:
     width = max((len(each.id) for each in findings), default=0)
     for each in findings:
         mark = output.paint(each.severity.ljust(4), _COLOURS[each.severity])
-        output.write(f"{mark} {each.id.ljust(width)}  {output.one_line(each.message)}")
+        output.write(f"{mark} {each.id.ljust(width)}  {output.one_line(each.text)}")
+        if each.is_bad:
+            output.write(f"       {output.paint(each.why, 'dim')}")
         if each.fix:
-            output.write(f"       {output.harmless(each.fix)}")
-    if bad:
-        output.note(f"{len(bad)} of {len(findings)} checks need a look")
+            output.write(f"       $ {output.harmless(each.fix)}")
+
+
+def _tell(cures: Sequence[Cure], findings: Sequence[Finding]) -> None:
+    """Say what was done, and what is still wrong."""
+    for each in cures:
+        said = f": {output.one_line(each.said)}" if each.said else ""
+        output.write(f"{each.outcome}: {output.harmless(each.command)}{said}")
+    if any(each.outcome == "done" for each in cures):
+        _print([each for each in findings if each.is_bad])
+
+
+def _sum_up(findings: Sequence[Finding], *, as_json: bool) -> None:
+    bad = [each for each in findings if each.is_bad]
+    if as_json or not bad:
+        return
+    said = f"{len(bad)} of {len(findings)} findings need a look"
+    safe = {each.fix for each in bad if each.safe}
+    output.note(said + ("; aap doctor --fix runs what is safe" if safe else ""))
+
+
+def _write_bundle(place: Place, findings: Sequence[Finding], target: str) -> None:
+    from pathlib import Path
+
+    from aap.cli.bundle import write_bundle
+
+    path = Path(target).expanduser()
+    write_bundle(place, findings, path)
+    output.note(f"{path} holds no message, key or environment; look into it before you send it")

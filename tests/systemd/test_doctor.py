@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import shlex
+import tarfile
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import pytest
-from harness.machine import User
+from harness.machine import Machine, User
 from harness.wait import wait_until
 
 from aap.cli.checks import CHECKS
@@ -29,10 +32,54 @@ SETTINGS = f"AGENT=echo\nIDLE_EXIT=1s\n{PLACE}"
 
 @pytest.fixture
 def installed(user: User) -> User:
-    """A user with aap installed and an agent configured."""
+    """A new user with aap installed and an agent configured."""
+    return set_up(user)
+
+
+def set_up(user: User) -> User:
     user.write(CONFIG, SETTINGS, 0o600)
     user.aap("install", "--user")
+    user.aap("skills", "install")
     return user
+
+
+class Ward:
+    """One user for many ailments: a test that leaves it healthy says so, else it is replaced."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._user: User | None = None
+        self.is_well = False
+
+    def admit(self) -> User:
+        if self._user is None or not self.is_well:
+            self.close()
+            name = f"ward{time.monotonic_ns()}"[:24]
+            self._user = set_up(self._machine.add_user(name, uid=next(_uids)))
+        self.is_well = False
+        return self._user
+
+    def discharge(self) -> None:
+        """See with the doctor's own eyes that nothing is left of the ailment."""
+        assert self._user is not None
+        code, found = examine(self._user)
+        assert code == Exit.OK, [each for each in found.values() if each["severity"] != "ok"]
+        self.is_well = True
+
+    def close(self) -> None:
+        if self._user is not None:
+            self._machine.remove_user(self._user)
+            self._user = None
+
+
+_uids = itertools.count(4001)
+
+
+@pytest.fixture(scope="module")
+def ward(machine: Machine) -> Iterator[Ward]:
+    ward = Ward(machine)
+    yield ward
+    ward.close()
 
 
 def watch(user: User) -> str:
@@ -142,13 +189,16 @@ def test_status_without_a_way_to_systemd_says_so(installed: User) -> None:
 # doctor
 
 
-def test_a_healthy_installation_has_no_findings(installed: User) -> None:
-    code, found = examine(installed)
+def test_a_healthy_installation_has_no_findings(ward: Ward) -> None:
+    user = ward.admit()
+    code, found = examine(user)
     assert code == Exit.OK, [each for each in found.values() if each["severity"] != "ok"]
     assert {each["severity"] for each in found.values()} == {"ok"}
     assert set(found) == set(CHECKS)
-    shown = installed.aap("doctor")
+    shown = user.aap("doctor")
     assert len(shown.stdout.splitlines()) == len(CHECKS)
+    assert shown.stderr == ""
+    ward.is_well = True
 
 
 def stop_socket(user: User) -> None:
@@ -167,8 +217,8 @@ def change_port(user: User) -> None:
     user.write(CONFIG, SETTINGS + "PORT=7021\n", 0o600)
 
 
-def change_workspace(user: User) -> None:
-    user.write(CONFIG, SETTINGS.replace(WORKSPACE, "my other work"), 0o600)
+def change_port_back(user: User) -> None:
+    user.write(CONFIG, SETTINGS, 0o600)
 
 
 def edit_unit(user: User) -> None:
@@ -194,14 +244,53 @@ def uninstall(user: User) -> None:
     user.aap("uninstall", "--user")
 
 
-def open_spool(user: User) -> None:
-    user.path(SPOOL).chmod(0o755)
+def shut_inbox(user: User) -> None:
+    user.path(f"{SPOOL}/inbox").chmod(0o500)
 
 
-def leave_stray(user: User) -> None:
-    stray = user.write(f"{SPOOL}/inbox/request.bak", '{"input": "hello"}')
-    long_ago = time.time() - 3600
-    os.utime(user.machine.path(stray), (long_ago, long_ago))
+def remove_socket_file(user: User) -> None:
+    user.machine.path(f"/run/user/{user.uid}/aap/api.sock").unlink()
+
+
+def open_socket_file(user: User) -> None:
+    user.machine.path(f"/run/user/{user.uid}/aap/api.sock").chmod(0o666)
+
+
+def claim_and_die(user: User) -> None:
+    stop_path(user)
+    # The timer would bring it back before we look.
+    user.systemctl("stop", units.sweep_timer(user.home / WORKSPACE))
+    message = add(user)
+    user.run(["mv", f"{SPOOL}/inbox/{message}.json", f"{SPOOL}/active"])
+
+
+def add(user: User) -> str:
+    return user.aap("inbox", "add", "--text", "hello").stdout.strip()
+
+
+def is_done(user: User, message: str) -> bool:
+    return user.path(f"{SPOOL}/done/{message}.json").exists()
+
+
+def weaken_sandbox(user: User) -> None:
+    drop_in = "[Service]\nProtectSystem=no\n"
+    user.write(f"{OWN_UNITS}/aap-worker@.service.d/weak.conf", drop_in)
+    user.systemctl("daemon-reload")
+
+
+def fail_for_good(user: User) -> None:
+    """A worker that cannot work, and is not started again."""
+    broken = "[Service]\nRestart=no\nExecStart=\nExecStart=/bin/false\n"
+    user.write(f"{OWN_UNITS}/aap-worker@.service.d/broken.conf", broken)
+    user.systemctl("daemon-reload")
+    stop_path(user)
+    add(user)
+    worker = units.worker_service(user.home / WORKSPACE)
+    user.systemctl("start", worker, check=False)
+    failed = {"ActiveState": "failed"}
+    wait_until(lambda: user.show(worker, "ActiveState") == failed, 30, "the worker to fail")
+    user.run(["sh", "-c", f"rm -r {OWN_UNITS}/aap-*.d"])
+    user.systemctl("daemon-reload")
 
 
 def hit_trigger_limit(user: User) -> None:
@@ -218,73 +307,339 @@ def hit_trigger_limit(user: User) -> None:
     user.systemctl("daemon-reload")
 
 
-def show_key(user: User) -> None:
-    user.write(CONFIG, SETTINGS + "API_KEY=a-key-of-my-own\n", 0o644)
+def open_to_all(user: User) -> None:
+    """A person's own drop-in, which no setting knows of."""
+    drop_in = "[Socket]\nListenStream=0.0.0.0:7031\n"
+    user.write(f"{OWN_UNITS}/aap-api.socket.d/more.conf", drop_in)
+    user.systemctl("daemon-reload")
+    user.systemctl("restart", "aap-api.socket")
 
 
-AILMENTS: dict[str, tuple[str, Callable[[User], None]]] = {
-    "socket stopped": ("socket.listening", stop_socket),
-    "path stopped": ("worker.path", stop_path),
-    "path disabled": ("units.enabled", disable_path),
-    "port changed": ("socket.port", change_port),
-    "workspace changed": ("worker.workspace", change_workspace),
-    "unit edited": ("units.drift", edit_unit),
-    "daemon-reload forgotten": ("units.drift", change_unit_behind_systemd),
-    "units removed": ("units.present", remove_units),
-    "not installed": ("units.present", uninstall),
-    "spool open to others": ("spool.permissions", open_spool),
-    "stray in the inbox": ("spool.strays", leave_stray),
-    "given up by systemd": ("units.limit", hit_trigger_limit),
-    "key open to others": ("config.secret", show_key),
+def close_again(user: User) -> None:
+    user.run(["rm", "-r", f"{OWN_UNITS}/aap-api.socket.d"])
+    user.systemctl("daemon-reload")
+    user.systemctl("restart", "aap-api.socket")
+
+
+def lose_the_path(user: User) -> None:
+    """An older installation, by a shell that did not find the agent."""
+    user.aap("install", "--user", env={"PATH": "/usr/bin:/bin"})
+    user.write("bin/my-agent", "#!/bin/sh\n", 0o755)
+    user.write(CONFIG, f"AGENT_CLI=my-agent\nIDLE_EXIT=1s\n{PLACE}", 0o600)
+
+
+def find_it_again(user: User) -> None:
+    user.aap("install", "--user", env={"PATH": f"{user.home}/bin:/usr/bin:/bin"})
+    assert examine(user, "agent.found")[1]["agent.found"]["severity"] == "ok"
+    user.write(CONFIG, SETTINGS, 0o600)
+    user.aap("install", "--user")
+
+
+def start_all(user: User) -> None:
+    user.systemctl("start", *units.armed({"main": user.home / WORKSPACE}))
+
+
+class Ailment(NamedTuple):
+    """What is done to a user; a cure of the test's own where the doctor's is no command to run."""
+
+    check: str
+    make_ill: Callable[[User], None]
+    cure: Callable[[User], None] | None = None
+    after: Callable[[User], None] | None = None
+
+
+AILMENTS: dict[str, Ailment] = {
+    "socket stopped": Ailment("socket.listening", stop_socket),
+    "socket file removed": Ailment("socket.file", remove_socket_file),
+    "socket file open to others": Ailment("socket.file", open_socket_file),
+    "open to other machines": Ailment("socket.exposed", open_to_all, close_again),
+    "path stopped": Ailment("worker.path", stop_path),
+    "path disabled": Ailment("units.enabled", disable_path),
+    "worker died": Ailment("worker.orphans", claim_and_die, after=start_all),
+    "port changed": Ailment("socket.port", change_port, after=change_port_back),
+    "unit edited": Ailment("units.drift", edit_unit),
+    "daemon-reload forgotten": Ailment("units.drift", change_unit_behind_systemd),
+    "units removed": Ailment("units.present", remove_units),
+    "not installed": Ailment("units.present", uninstall),
+    "worker failed": Ailment("units.failed", fail_for_good, after=start_all),
+    "given up by systemd": Ailment("units.limit", hit_trigger_limit),
+    "sandbox weakened": Ailment("sandbox.whole", weaken_sandbox),
+    "inbox not writable": Ailment("spool.permissions", shut_inbox),
+    "agent not in the PATH": Ailment("agent.found", lose_the_path, find_it_again),
 }
 
 
 @pytest.mark.parametrize("name", AILMENTS)
-def test_an_ailment_is_found_and_its_cure_cures(installed: User, name: str) -> None:
-    check, make_ill = AILMENTS[name]
-    make_ill(installed)
-    code, found = examine(installed)
+def test_an_ailment_is_found_and_its_cure_cures(ward: Ward, name: str) -> None:
+    user, ailment = ward.admit(), AILMENTS[name]
+    ailment.make_ill(user)
+    code, found = examine(user, ailment.check)
     assert code == Exit.FINDINGS
-    assert found[check]["severity"] in {"warn", "fail"}
-    assert installed.aap("doctor", check=False).returncode == Exit.FINDINGS
-    cure = found[check]["fix"]
-    installed.run(["sh", "-c", cure])
-    code, found = examine(installed, check)
-    assert found[check]["severity"] == "ok", cure
-    assert code == Exit.OK
+    finding = found[ailment.check]
+    assert finding["severity"] in {"warn", "fail"}
+    assert finding["why"]
+    if ailment.cure:
+        ailment.cure(user)
+    elif finding["safe"]:
+        user.aap("doctor", "--fix", "--yes", "--only", ailment.check)
+    else:
+        user.run(["sh", "-c", finding["fix"]])
+    if ailment.after:
+        ailment.after(user)
+        user.aap("doctor", "--fix", "--yes")
+    ward.discharge()
 
 
-def test_no_linger_is_found(user: User) -> None:
-    user.aap("install", "--user")
+def test_a_new_workspace_is_found_and_watched(ward: Ward) -> None:
+    user = ward.admit()
+    user.write(CONFIG, SETTINGS.replace(WORKSPACE, "my other work"), 0o600)
+    _, found = examine(user, "worker.workspace")
+    assert found["worker.workspace"]["severity"] == "warn"
+    user.run(["sh", "-c", found["worker.workspace"]["fix"]])
+    assert examine(user, "worker.workspace")[0] == Exit.OK
+    user.write(CONFIG, SETTINGS, 0o600)
+    user.aap("doctor", "--fix", "--yes")
+    ward.discharge()
+
+
+def test_no_linger_is_found(ward: Ward) -> None:
+    user = ward.admit()
     user.machine.run(["loginctl", "disable-linger", user.name])
+    # The manager goes down some seconds later, unless somebody is there again.
     code, found = examine(user, "user.linger")
+    user.machine.run(["loginctl", "enable-linger", user.name])
     assert code == Exit.FINDINGS
     assert found["user.linger"]["fix"] == f"loginctl enable-linger {user.name}"
+    wait_until(user.is_up, 20, "the service manager")
+    ward.discharge()
 
 
-def test_a_message_that_nobody_takes_is_found(installed: User) -> None:
-    stop_path(installed)
-    installed.write(f"{SPOOL}/inbox/1jb3k5m9q2xw7c4e8r0t.json", "{}")
-    _, found = examine(installed, "worker.oldest")
+def test_a_message_that_nobody_takes_is_found(ward: Ward) -> None:
+    user = ward.admit()
+    stop_path(user)
+    old = user.path(f"{SPOOL}/inbox/1jb3k5m9q2xw7c4e8r0t.json")
+    user.write(f"{SPOOL}/inbox/{old.name}", "{}")
+    _, found = examine(user, "worker.oldest")
     assert found["worker.oldest"]["severity"] == "fail"
     assert "no worker runs" in found["worker.oldest"]["message"]
+    user.systemctl("start", watch(user))
+    wait_until(lambda: not old.exists(), 20, "the message to be handled")
+    ward.discharge()
 
 
-def test_a_missing_agent_is_found_before_the_first_message(installed: User) -> None:
-    installed.write(CONFIG, f"AGENT_CLI=no-such-agent --flag\n{PLACE}", 0o600)
-    code, found = examine(installed, "agent")
-    assert code == Exit.FINDINGS
-    assert "no-such-agent is not in the units' PATH" in found["agent.found"]["message"]
+def test_a_port_of_somebody_else_is_named_with_its_owner(ward: Ward) -> None:
+    user = ward.admit()
+    stop_socket(user)
+    code = "import socket,time; s=socket.create_server(('127.0.0.1',7011)); time.sleep(600)"
+    process = user.start(["/usr/bin/python3", "-c", code])
+    wait_until(lambda: ":7011" in user.machine.run(["ss", "-ltnH"]).stdout, 10, "the listener")
+    _, found = examine(user, "socket")
+    user.machine.run(["pkill", "-U", str(user.uid), "-f", "create_server.*7011"])
+    process.wait(10)
+    assert "port 7011 is taken by python3 (pid " in found["socket.listening"]["message"]
+    assert "PORT 7012" in found["socket.listening"]["fix"]
+    user.systemctl("start", "aap-api.socket")
+    ward.discharge()
 
 
-def test_given_up_messages_and_own_changes_are_mentioned(installed: User) -> None:
-    installed.write(f"{SPOOL}/failed/1jb3k5m9q2xw7c4e8r0t+5.json", "{}")
-    installed.write(f"{OWN_UNITS}/aap-worker@.service.d/mine.conf", "[Service]\nMemoryMax=1G\n")
-    installed.systemctl("daemon-reload")
-    _, found = examine(installed)
-    assert found["spool.failed"]["fix"] == "aap inbox ls --state failed"
-    assert found["units.drift"]["severity"] == "note"
-    assert "mine.conf" in found["units.drift"]["message"]
+def test_an_api_that_does_not_answer_is_found(ward: Ward) -> None:
+    user = ward.admit()
+    user.write(CONFIG, "PORT=many\n", 0o600)
+    user.write(
+        f"{OWN_UNITS}/aap-api.service.d/x.conf",
+        "[Service]\nExecStart=\nExecStart=/bin/false\nRestart=no\n",
+    )
+    user.systemctl("daemon-reload")
+    user.systemctl("stop", "aap-api.service")
+    _, found = examine(user, "socket.answers")
+    assert found["socket.answers"]["severity"] == "fail"
+    user.write(CONFIG, SETTINGS, 0o600)
+    user.run(["rm", "-r", f"{OWN_UNITS}/aap-api.service.d"])
+    user.systemctl("daemon-reload")
+    user.systemctl("reset-failed")
+    user.systemctl("start", "aap-api.socket")
+    ward.discharge()
+
+
+def test_own_changes_are_mentioned(ward: Ward) -> None:
+    user = ward.admit()
+    user.write(f"{OWN_UNITS}/aap-worker@.service.d/mine.conf", "[Service]\nMemoryMax=1G\n")
+    user.systemctl("daemon-reload")
+    code, found = examine(user, "units")
+    assert (code, found["units.drop-ins"]["severity"]) == (Exit.OK, "note")
+    assert "mine.conf" in found["units.drop-ins"]["message"]
+    user.run(["rm", "-r", f"{OWN_UNITS}/aap-worker@.service.d"])
+    user.systemctl("daemon-reload")
+    ward.discharge()
+
+
+def test_an_interpreter_that_is_gone_is_found(ward: Ward) -> None:
+    user = ward.admit()
+    record = user.path(".local/state/aap/install.json")
+    before = record.read_text()
+    for python, said in ((f"{user.home}/gone/python", "is gone"), ("/usr/bin/python3", "import")):
+        facts = json.loads(before)
+        facts["plan"]["python"] = python
+        record.write_text(json.dumps(facts))
+        _, found = examine(user, "units.version")
+        assert found["units.version"]["severity"] == "fail"
+        assert said in found["units.version"]["message"]
+    record.write_text(before.replace('"aap": "', '"aap": "0.0.'))
+    assert examine(user, "units.version")[1]["units.version"]["severity"] == "warn"
+    user.aap("doctor", "--fix", "--yes")
+    ward.discharge()
+
+
+def test_settings_of_this_shell_alone_are_found(ward: Ward) -> None:
+    user = ward.admit()
+    words = ["doctor", "--json", "--only", "config.units"]
+    result = user.aap(*words, check=False, env={"AAP_MAX_ATTEMPTS": "9"})
+    (finding,) = json.loads(result.stdout)["findings"]
+    assert finding["severity"] == "warn"
+    assert "MAX_ATTEMPTS is not the same in the units: 9 here, 5 there" in finding["message"]
+    assert finding["fix"].startswith("unset AAP_MAX_ATTEMPTS")
+    user.write(".config/environment.d/aap.conf", "AAP_MAX_ATTEMPTS=8\n")
+    user.systemctl("set-environment", "AAP_MAX_ATTEMPTS=8")
+    _, found = examine(user, "config.units")
+    assert "5 here, 8 there" in found["config.units"]["message"]
+    user.systemctl("unset-environment", "AAP_MAX_ATTEMPTS")
+    user.run(["rm", "-r", ".config/environment.d"])
+    ward.discharge()
+
+
+def test_a_codex_without_login_or_key_is_found(ward: Ward) -> None:
+    user = ward.admit()
+    user.write("bin/codex", "#!/bin/sh\n", 0o755)
+    user.write(CONFIG, SETTINGS.replace("echo", "codex"), 0o600)
+    path = {"PATH": f"{user.home}/bin:{user.machine.aap.parent}:/usr/bin:/bin"}
+    user.aap("install", "--user", env=path)
+
+    def login() -> dict[str, str]:
+        return examine(user, "agent.login")[1]["agent.login"]
+
+    assert (login()["severity"], login()["fix"]) == ("warn", "codex login")
+    user.write(".codex/auth.json", '{"tokens": {"access_token": "x"}}', 0o600)
+    assert login()["severity"] == "ok"
+    provider = 'model_provider="own"\n[model_providers.own]\nenv_key="OWN_KEY"\n'
+    user.write(".codex/auth.json", "{}", 0o600)
+    user.write(".codex/config.toml", provider)
+    assert login()["severity"] == "warn"
+    user.systemctl("set-environment", "OWN_KEY=x")
+    assert login()["severity"] == "ok"
+    user.systemctl("unset-environment", "OWN_KEY")
+    bypass = examine(user, "agent.bypass")[1]["agent.bypass"]
+    assert (bypass["severity"], "within the sandbox" in bypass["message"]) == ("ok", True)
+    weaken_sandbox(user)
+    bypass = examine(user, "agent.bypass")[1]["agent.bypass"]
+    assert bypass["severity"] == "warn"
+    assert "--dangerously-bypass-approvals-and-sandbox" in bypass["message"]
+    user.run(["rm", "-r", f"{OWN_UNITS}/aap-worker@.service.d", ".codex"])
+    user.write(CONFIG, SETTINGS, 0o600)
+    user.aap("install", "--user")
+    ward.discharge()
+
+
+def without_journal(user: User, *words: str) -> list[str]:
+    """A shell command in which the journal on the disk is hidden from `aap doctor`."""
+    switch = ["setpriv", f"--reuid={user.name}", f"--regid={user.name}", "--init-groups"]
+    inner = [*switch, "--inh-caps=-all", str(user.machine.aap), "doctor", "--json", *words]
+    hide = "mount -t tmpfs -o mode=755 tmpfs /var/log/journal"
+    return ["unshare", "--mount", "sh", "-c", f"{hide} && {{ $0; }} && {shlex.join(inner)}"]
+
+
+def test_a_journal_that_cannot_be_read_or_is_not_kept_is_found(ward: Ward) -> None:
+    user = ward.admit()
+    words = without_journal(user, "--only", "journal")
+    keep = "mkdir /var/log/journal/$(cat /etc/machine-id)"
+    shown = []
+    for before in ("true", f"eval {keep}"):
+        script = [*words[:-1], words[-1].replace("$0", before)]
+        result = user.machine.run(script, env=user.env, check=False)
+        assert result.returncode == Exit.OK, result.stderr
+        findings = json.loads(result.stdout)["findings"]
+        shown.append({each["id"]: each for each in findings})
+    hidden, kept = shown
+    assert hidden["journal.readable"]["severity"] == "note"
+    assert "systemd-journal" in hidden["journal.readable"]["fix"]
+    assert hidden["journal.persistent"]["severity"] == "note"
+    assert kept["journal.persistent"]["severity"] == "ok"
+    ward.discharge()
+
+
+@pytest.mark.slow
+def test_lines_that_the_journal_threw_away_are_counted(user: User) -> None:
+    machine, unit = user.machine, f"user@{user.uid}.service"
+    machine.run(["usermod", "-aG", "systemd-journal", user.name])
+    assert examine(user, "journal.complete")[1]["journal.complete"]["severity"] == "ok"
+    rule = "[Service]\nLogRateLimitIntervalSec=1s\nLogRateLimitBurst=5\n"
+    machine.run(["mkdir", "-p", f"/run/systemd/system/{unit}.d"])
+    path = f"/run/systemd/system/{unit}.d/limit.conf"
+    machine.run(["sh", "-c", 'cat > "$1"', "sh", path], stdin=rule)
+    machine.systemctl("daemon-reload")
+    machine.systemctl("restart", unit)
+    wait_until(user.is_up, 20, "the service manager")
+    say = ["systemd-run", "--user", "--wait", "--quiet"]
+    user.run([*say, "seq", "2000"])
+    time.sleep(1.5)
+    user.run([*say, "echo", "and more"])
+    wait_until(
+        lambda: examine(user, "journal.complete")[1]["journal.complete"]["severity"] == "note",
+        10,
+        "the lost lines to be told",
+    )
+
+
+def test_a_kernel_without_user_namespaces_is_found(ward: Ward) -> None:
+    user = ward.admit()
+    machine, unit = user.machine, f"user@{user.uid}.service"
+    folder = f"/run/systemd/system/{unit}.d"
+    machine.run(["mkdir", "-p", folder])
+    rule = "[Service]\nRestrictNamespaces=~user\n"
+    machine.run(["sh", "-c", 'cat > "$1"', "sh", f"{folder}/no-userns.conf"], stdin=rule)
+    machine.systemctl("daemon-reload")
+    machine.systemctl("restart", unit)
+    wait_until(user.is_up, 20, "the service manager")
+    _, found = examine(user, "sandbox.enforced")
+    assert found["sandbox.enforced"]["severity"] == "fail"
+    user.aap("doctor", "--fix", "--yes", "--only", "sandbox", check=False)
+    _, found = examine(user, "sandbox.enforced")
+    assert found["sandbox.enforced"]["severity"] == "warn", "what is left is for an administrator"
+    machine.run(["rm", f"{folder}/no-userns.conf"])
+    machine.systemctl("daemon-reload")
+    machine.systemctl("restart", unit)
+    wait_until(user.is_up, 20, "the service manager")
+    user.aap("doctor", "--fix", "--yes", "--only", "sandbox")
+    ward.discharge()
+
+
+def test_what_listened_before_a_cure_listens_after_it(ward: Ward) -> None:
+    user = ward.admit()
+    code = (
+        "from aap.cli import cures; from aap.cli.checks import CHECKS, Check, Finding;"
+        "from aap.cli.place import Place;"
+        "bad = Finding('warn', 'x', 'systemctl --user stop aap-api.socket', safe=True);"
+        "CHECKS['x.y'] = Check(lambda patient: [bad], 'why');"
+        "import dataclasses; bad = dataclasses.replace(bad, id='x.y');"
+        "print(*[cure.command for cure in cures.cure(Place(), [bad], yes=True)], sep=chr(10))"
+    )
+    done = user.run([user.machine.python, "-c", code]).stdout.splitlines()
+    assert done == [
+        "systemctl --user stop aap-api.socket",
+        "systemctl --user start 'aap-api.socket'",
+    ]
+    ward.discharge()
+
+
+def test_a_manager_that_does_not_answer_is_found(ward: Ward) -> None:
+    user = ward.admit()
+    folder = user.home / "empty"
+    user.run(["mkdir", "--mode=700", folder])
+    words = ["doctor", "--json", "--only", "user.bus"]
+    result = user.aap(*words, check=False, env={"XDG_RUNTIME_DIR": str(folder)})
+    (finding,) = json.loads(result.stdout)["findings"]
+    assert finding["severity"] == "fail"
+    assert finding["fix"] == f"sudo loginctl enable-linger {user.name}"
+    ward.discharge()
 
 
 def test_doctor_works_where_nothing_else_does(user: User) -> None:
@@ -295,17 +650,97 @@ def test_doctor_works_where_nothing_else_does(user: User) -> None:
     assert [line.split()[1] for line in lines] == ["user.runtime", "config.parse"]
 
 
-def test_an_unknown_check_is_a_usage_error(user: User) -> None:
-    result = user.aap("doctor", "--only", "no.such", check=False)
-    assert result.returncode == Exit.USAGE
-    assert "socket.port" in result.stderr
+def test_doctor_changes_nothing(ward: Ward) -> None:
+    user = ward.admit()
 
-
-def test_doctor_changes_nothing(installed: User) -> None:
     def names() -> list[str]:
-        home = installed.path()
+        home = user.path()
         return sorted(str(path.relative_to(home)) for path in home.rglob("*"))
 
     before = names()
-    installed.aap("doctor")
+    user.aap("doctor", check=False)
     assert names() == before
+    ward.discharge()
+
+
+# The report
+
+SECRETS = {
+    "API_KEY": "plain-key-of-the-api",
+    "file": "token-of-a-gateway",
+    "drop-in": "key-of-a-provider",
+    "environment": "word-from-a-shell",
+    "command": "flag-with-a-password",
+    "message": "what Ann wrote in confidence",
+    "reason": "what the agent said of it",
+    "agent": "what the agent printed",
+    "sender": "Ann Confidential",
+    "openclaw": "token-in-openclaws-file",
+}
+
+
+def plant(user: User) -> None:
+    key, flag = SECRETS["API_KEY"], SECRETS["command"]
+    settings = (
+        f"AGENT_CLI=/bin/false --password={flag} -p{flag}\nAPI_KEY={key}\n"
+        f"IDLE_EXIT=1s\nFAILED_REPLY={SECRETS['message']}\n{PLACE}"
+    )
+    user.write(CONFIG, settings, 0o600)
+    user.write(".config/aap/secrets/openclaw", SECRETS["file"], 0o600)
+    drop_in = (
+        f"[Service]\n# {SECRETS['drop-in']}\nEnvironment=PROVIDER_KEY={SECRETS['drop-in']} \\\n"
+        f"  MORE={SECRETS['drop-in']}\nSetCredential=x:{SECRETS['drop-in']}\n"
+        f"ExecStartPre=/bin/echo {SECRETS['drop-in']}\nMemoryMax=1G\n"
+    )
+    user.write(f"{OWN_UNITS}/aap-worker@.service.d/own.conf", drop_in)
+    user.write(".openclaw/openclaw.json", json.dumps({"token": SECRETS["openclaw"]}))
+    said = SECRETS["message"]
+    body = json.dumps({"input": said, "user": SECRETS["sender"], "channel": "telegram",
+                       "target": SECRETS["sender"]})  # fmt: skip
+    for name in (
+        "failed/1jb3k5m9q2xw7c4e8r0t+5.json",
+        f"inbox/{said}.bak",
+        "hold/1jb3k5m9q2xw7c4e8r0u.json",
+    ):
+        user.write(f"{SPOOL}/{name}", body)
+    user.write(
+        f"{SPOOL}/OUTAGE", json.dumps({"reason": SECRETS["reason"], "since": 1, "retry_at": 2})
+    )
+    now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+    lines = (
+        f'{now} warning worker run-ended outcome=failed seconds=1.5 reason="{SECRETS["reason"]}"\n'
+        f"{now} info agent | {SECRETS['agent']}\n"
+        f'{now} info worker claimed id=1jb3k5m9q2xw7c4e8r0t conversation="{SECRETS["sender"]}"\n'
+        f"{now} info worker {SECRETS['message']}\n"
+    )
+    user.write(f"{SPOOL}/logs/{now[:10]}.log", lines)
+
+
+@pytest.mark.parametrize("name", ["report.txt", "report.tar.gz"])
+def test_a_report_tells_of_aap_and_of_nobody(ward: Ward, name: str) -> None:
+    user = ward.admit()
+    plant(user)
+    user.systemctl("daemon-reload")
+    shell = {"SOME_TOKEN": SECRETS["environment"], "HARMLESS": SECRETS["environment"]}
+    result = user.aap("doctor", "--bundle", name, check=False, env=shell)
+    assert f"{name} holds no message" in result.stderr
+    path = user.path(name)
+    assert path.stat().st_mode & 0o777 == 0o600
+    if name.endswith(".gz"):
+        with tarfile.open(path) as archive:
+            files = [archive.extractfile(each) for each in archive.getmembers()]
+            text = "\n".join(file.read().decode() for file in files if file)
+    else:
+        text = path.read_text()
+    for what, secret in SECRETS.items():
+        assert secret not in text, what
+    assert user.name not in text
+    assert str(user.home) not in text
+    for said in ("systemd: ", "run-ended outcome=failed seconds=1.5", "MemoryMax=1G",
+                 "warn spool.failed",
+                 "AGENT_CLI=false --password", "API_KEY=set", "ListenStream=127.0.0.1:7011",
+                 "claimed id=1jb3k5m9q2xw7c4e8r0t", '"failed": 1', "Started aap"):  # fmt: skip
+        assert said in text, said
+    again = user.aap("doctor", "--bundle", name, check=False)
+    assert again.returncode == Exit.USAGE
+    assert "exists already" in again.stderr

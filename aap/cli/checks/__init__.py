@@ -1,0 +1,119 @@
+"""The checks of `aap doctor`, in the order in which a person would look.
+
+The ids are stable: scripts and manuals may name them. A check looks and changes
+nothing that stays. A new check is a function and a line in `CHECKS`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+from aap.cli.checks import agents, machine, others, service, settings, spools, ways
+from aap.cli.checks.finding import FAIL, Check, Finding, Patient, Unasked
+from aap.errors import AapError, NotRunningError
+
+__all__ = ["CHECKS", "Check", "Finding", "Patient", "examine"]
+
+CHECKS: dict[str, Check] = {
+    "user.runtime": Check(
+        machine.user_runtime, "without it no command finds the service manager that runs aap"
+    ),
+    "user.bus": Check(machine.user_bus, "systemd runs every part of aap"),
+    "user.linger": Check(
+        machine.user_linger, "systemd ends all that a user runs when the last login ends"
+    ),
+    "config.parse": Check(
+        settings.config_parse, "with a line that cannot be understood, API and worker do not start"
+    ),
+    "config.secret": Check(settings.config_secret, "who can read a key can use it"),
+    "config.keys": Check(settings.config_keys, "the keys decide who may make the agent act"),
+    "config.units": Check(settings.config_units, "what you see here is not what runs"),
+    "units.present": Check(service.units_present, "a missing unit is a part that nobody starts"),
+    "units.enabled": Check(service.units_enabled, "after a reboot nobody would be there"),
+    "units.drift": Check(
+        service.units_drift, "other units than these may lack what this version relies on"
+    ),
+    "units.drop-ins": Check(service.units_drop_ins, "they count more than aap's own units"),
+    "units.version": Check(service.units_version, "it is what the units start"),
+    "units.failed": Check(service.units_failed, "a unit in this state does not do its part"),
+    "units.limit": Check(service.units_limit, "systemd does not start it again by itself"),
+    "socket.listening": Check(ways.socket_listening, "every client is refused"),
+    "socket.port": Check(ways.socket_port, "who goes by the settings reaches nobody"),
+    "socket.file": Check(ways.socket_file, "local programs come in by this file, without a key"),
+    "socket.exposed": Check(ways.socket_exposed, "whoever connects can make the agent act"),
+    "socket.answers": Check(ways.socket_answers, "clients get an error, and try again or give up"),
+    "worker.path": Check(ways.worker_path, "messages are accepted, and nobody takes them"),
+    "worker.workspace": Check(
+        ways.worker_workspace, "what comes for that workspace waits for ever"
+    ),
+    "worker.oldest": Check(ways.worker_oldest, "somebody waits for an answer"),
+    "worker.orphans": Check(ways.worker_orphans, "they wait until they are brought back"),
+    "worker.run": Check(ways.worker_run, "its messages are tried again, and given up in the end"),
+    "agent.found": Check(agents.agent_found, "without it no message is handled"),
+    "agent.login": Check(agents.agent_login, "each run would end in an outage"),
+    "agent.outage": Check(agents.agent_outage, "messages wait until it works again"),
+    "agent.bypass": Check(
+        agents.agent_bypass, "what a stranger writes could have it do anything you could do"
+    ),
+    "sandbox.enforced": Check(
+        service.sandbox_enforced, "it keeps the agent from your keys and your service manager"
+    ),
+    "sandbox.whole": Check(
+        service.sandbox_whole, "it keeps the agent from your keys and your service manager"
+    ),
+    "spool.permissions": Check(
+        spools.spool_permissions, "messages are private, and must be there to be stored"
+    ),
+    "spool.fsync": Check(spools.spool_fsync, "a 200 promises that the message is on the disk"),
+    "spool.rename": Check(spools.spool_rename, "each step of a message is one rename"),
+    "spool.lock": Check(spools.spool_lock, "it keeps a second worker out"),
+    "spool.space": Check(spools.spool_space, "what cannot be stored is refused"),
+    "spool.strays": Check(spools.spool_strays, "nobody will ever handle them"),
+    "spool.leftovers": Check(spools.spool_leftovers, "they only take room"),
+    "spool.corrupt": Check(spools.spool_corrupt, "they go to failed/ when their turn comes"),
+    "spool.failed": Check(spools.spool_failed, "somebody got no answer"),
+    "journal.readable": Check(
+        machine.journal_readable, "without it aap logs shows the worker's files alone"
+    ),
+    "journal.persistent": Check(
+        machine.journal_persistent, "what the API said before a reboot is gone"
+    ),
+    "journal.complete": Check(machine.journal_complete, "a trace may have holes"),
+    "clock.sane": Check(machine.clock_sane, "messages are ordered, retried and removed by it"),
+    "skills.current": Check(others.skills_current, "agents do what they read there"),
+    "openclaw.settings": Check(
+        others.openclaw_settings,
+        "with others OpenClaw answers in the agent's place, or drops messages",
+    ),
+}
+
+
+def examine(patient: Patient, ids: Sequence[str]) -> list[Finding]:
+    """Run the checks of these ids. What a check raises is a finding too."""
+    return [
+        replace(each, id=name, why=CHECKS[name].why)
+        for name in ids
+        for each in _examine(patient, CHECKS[name])
+    ]
+
+
+def _examine(patient: Patient, check: Check) -> list[Finding]:
+    try:
+        return list(check.look(patient))
+    except Unasked:
+        return []
+    except NotRunningError as error:
+        return [Finding(FAIL, str(error), error.hint)]
+    except AapError as error:
+        return [Finding(FAIL, "", error.hint, str(error))]
+    except OSError as error:
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        return [Finding(FAIL, "", detail=f"{where}{error.strerror or error}")]
+    except Exception as error:  # one check that is at a loss must not silence the others
+        if os.environ.get("AAP_DEBUG"):
+            raise
+        return [
+            Finding(FAIL, f"the check itself failed, {type(error).__name__}", detail=str(error))
+        ]

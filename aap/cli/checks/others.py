@@ -1,0 +1,58 @@
+"""Programs around aap: the skills that agents read, and OpenClaw in front."""
+
+from __future__ import annotations
+
+from aap import skillset
+from aap.cli.checks.finding import (
+    FAIL,
+    NOTE,
+    OK,
+    WARN,
+    Finding,
+    Found,
+    Patient,
+    Site,
+    in_each,
+    settings_of,
+)
+from aap.errors import NotFoundError
+
+
+def skills_current(patient: Patient) -> Found:
+    """Compare the workspace's copies of the skills with aap's own."""
+    yield from in_each(patient, _compare_skills)
+
+
+def _compare_skills(site: Site) -> Found:
+    states = {skill.name: skillset.state(site.path, skill) for skill in skillset.skills()}
+    old = [name for name, state in states.items() if state == "old"]
+    missing = [name for name, state in states.items() if state == "missing"]
+    changed = [name for name, state in states.items() if state == "changed"]
+    if old:
+        said = f"{', '.join(old)}: written by another version of aap"
+        yield Finding(WARN, said, "aap skills install", safe=True)
+    if missing:
+        yield Finding(NOTE, f"{', '.join(missing)}: not in the workspace", "aap skills install")
+    if changed:
+        yield Finding(NOTE, f"{', '.join(changed)}: changed by yourself")
+    if not (old or missing or changed):
+        yield Finding(OK, "the skills are up to date")
+
+
+def openclaw_settings(patient: Patient) -> Found:
+    """Look at OpenClaw's own configuration, if it is on this machine."""
+    from aap.cli.openclaw import examine
+
+    settings_of(patient)
+    try:
+        found = examine(patient.place)
+    except NotFoundError:
+        yield Finding(OK, "there is no OpenClaw here")
+        return
+    for each in (each for each in found if each.is_bad):
+        fix = "aap openclaw setup --write" if each.change else "aap openclaw check"
+        said = f"{each.setting} should be {each.wanted}"
+        severity = FAIL if each.severity == FAIL else WARN
+        yield Finding(severity, said, fix, f"it is {each.current}; {each.why}")
+    if not any(each.is_bad for each in found):
+        yield Finding(OK, f"{len(found)} settings suit")

@@ -1,0 +1,105 @@
+"""The configuration: can it be read, by whom, and does it mean here what it means in the units."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+
+from aap import config
+from aap.cli.checks.finding import (
+    INSTALL,
+    NOTE,
+    OK,
+    WARN,
+    Finding,
+    Found,
+    Patient,
+    Site,
+    in_each,
+    settings_of,
+    status_of,
+)
+from aap.config import Loaded
+
+# Their own checks compare them with the units: socket.port and worker.workspace.
+_ELSEWHERE = frozenset(("HOST", "PORT", "WORKSPACE"))
+
+
+def config_parse(patient: Patient) -> Found:
+    """Read the configuration."""
+    loaded = patient.loaded
+    for each in loaded.findings:
+        yield Finding(NOTE, "a line is doubtful", each.hint, detail=str(each).splitlines()[0])
+    for site in patient.sites:
+        site.settings  # noqa: B018 - raises where its own file cannot be read
+    yield Finding(OK, ", ".join(map(str, loaded.files)) or "no file, all defaults")
+
+
+def config_secret(patient: Patient) -> Found:
+    """Look who else can read keys: in configuration files, and in the folder of secrets."""
+    settings_of(patient)
+    loaded = patient.loaded
+    plain = {
+        origin.file
+        for key, origin in loaded.origins.items()
+        if config.SETTINGS[key].secret and origin.file and origin.text
+    }
+    folder = config.secrets_folder()
+    found = {path for path in (*plain, *folder.glob("*"), folder) if path.exists()}
+    opened = sorted(path for path in found if path.stat().st_mode & 0o077)
+    for path in opened:
+        fix = f"chmod {'go=' if path.is_dir() else '600'} {shlex.quote(str(path))}"
+        yield Finding(WARN, f"others can read the key in {path}", fix, safe=True)
+    if not opened:
+        yield Finding(OK, "no key that other users can read")
+
+
+def config_keys(patient: Patient) -> Found:
+    """Read the file of hashed keys."""
+    from aap.config.keys import KeyRing
+
+    ring = KeyRing.load(config.keys_file(), settings_of(patient).api_key)
+    for each in ring.findings:
+        yield Finding(WARN, str(each).splitlines()[0], each.hint)
+    yield Finding(OK, "clients need a key" if ring else "no key: clients on this machine need none")
+
+
+def config_units(patient: Patient) -> Found:
+    """Read the settings once more as the units do, with their environment instead of this one."""
+    status_of(patient)
+    yield from in_each(patient, lambda site: _compare(patient, site))
+
+
+def _compare(patient: Patient, site: Site) -> Found:
+    environ = {"HOME": os.environ.get("HOME", "")} | patient.unit_environment(site)
+    there = config.load(workspace=str(site.path), environ=environ)
+    here = config.load(workspace=str(site.path), config_file=patient.place.config)
+    different = [
+        key for key in config.SETTINGS if key not in _ELSEWHERE and _differs(key, here, there)
+    ]
+    for key in different:
+        values = f"{_shown(key, here)} here, {_shown(key, there)} there"
+        said = f"{key} is not the same in the units"
+        yield Finding(WARN, said, _same_again(key, here, environ), values)
+    if not different:
+        yield Finding(OK, "the units read the same settings")
+
+
+def _differs(key: str, here: Loaded, there: Loaded) -> bool:
+    attribute = config.SETTINGS[key].attribute
+    return bool(getattr(here.settings, attribute) != getattr(there.settings, attribute))
+
+
+def _shown(key: str, loaded: Loaded) -> str:
+    row = config.SETTINGS[key]
+    return "…" if row.secret else str(getattr(loaded.settings, row.attribute)) or "empty"
+
+
+def _same_again(key: str, here: Loaded, environ: Mapping[str, str]) -> str:
+    origin = here.origins[key]
+    if origin.where == "environment":
+        return f"unset {origin.name}   # or: aap config set {key} …"
+    if f"AAP_{key}" in environ:
+        return "systemctl --user cat 'aap-worker@*' | grep Environment"
+    return INSTALL
