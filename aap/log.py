@@ -8,7 +8,6 @@ Values are bare words or JSON strings, so a line never breaks and greps well.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from contextlib import suppress
@@ -40,7 +39,11 @@ def _timestamp(now: float) -> str:
 def _value(value: object) -> str:
     text = str(value)
     plain = text.isascii() and text.isprintable() and text and not set(text) & set(' "=\\')
-    return text if plain else json.dumps(text)
+    if plain:
+        return text
+    import json
+
+    return json.dumps(text)
 
 
 def format_line(level: str, source: str, event: str, **fields: object) -> str:
@@ -77,6 +80,8 @@ def _parse_fields(rest: str) -> dict[str, str]:
 
 def _parse_value(rest: str) -> tuple[str, str]:
     if rest.startswith('"'):
+        import json
+
         with suppress(ValueError):
             value, end = json.JSONDecoder().raw_decode(rest)
             return str(value), rest[end:]

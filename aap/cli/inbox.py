@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from aap import bodies, files
+from aap import files
 from aap.cli import output
 from aap.cli.place import Place
 from aap.cli.targets import for_each
@@ -210,6 +210,8 @@ def _age(entry: Entry) -> str:
 
 def read_digest(spool: Spool, entry: Entry) -> Digest | None:
     """Digest a message; None if it has moved on since it was listed."""
+    from aap import bodies  # `new`, `done` and `wait` can do without
+
     try:
         return bodies.digest(spool.read(entry))
     except FileNotFoundError:
@@ -283,6 +285,8 @@ def show(
         if raw:
             output.write_bytes(body)
             return
+        from aap import bodies
+
         digest = bodies.digest(body)
         if as_json:
             _write_message(spool, entry, digest, body)
@@ -296,6 +300,8 @@ def show(
 
 
 def _write_message(spool: Spool, entry: Entry, digest: Digest, body: bytes) -> None:
+    from aap import bodies
+
     shown = members(spool, entry, digest)
     shown["attachments"] = [
         {"index": number, **each.facts()} for number, each in enumerate(bodies.attachments(body), 1)
@@ -306,6 +312,8 @@ def _write_message(spool: Spool, entry: Entry, digest: Digest, body: bytes) -> N
 
 def _extract(spool: Spool, message_id: str, number: int, target: str, force: bool) -> None:
     """Write an attachment to a file that only its owner can read."""
+    from aap import bodies
+
     entry, body = _read(spool, message_id)
     there = bodies.attachments(body)
     if not 1 <= number <= len(there):

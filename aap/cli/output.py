@@ -14,7 +14,6 @@ The rules, all of them:
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -343,6 +342,8 @@ def size(count: int) -> str:
 
 def write_json(schema: str, **members: Any) -> None:
     """Print one JSON document on one line: `{"schema": "aap.NAME/1", …}`."""
+    import json  # most calls print none
+
     ascii_only = not is_utf8()
     text = json.dumps({"schema": schema, **members}, ensure_ascii=ascii_only, default=str)
     # Within JSON these characters occur in strings alone, where an escape means the same.

@@ -7,7 +7,6 @@ reboot either); and the hook by which an agent is told of later messages.
 
 from __future__ import annotations
 
-import json
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -44,6 +43,8 @@ def read_pause(root: Path) -> Pause | None:
         return None
     with suppress(OSError, ValueError, LookupError, TypeError):
         if stat.S_ISREG(made.st_mode):
+            import json
+
             facts = json.loads(path.read_bytes())
             unwatched = facts["unwatched"] is True
             return Pause(float(facts["since"]), str(facts["reason"]), unwatched)
@@ -52,6 +53,8 @@ def read_pause(root: Path) -> Pause | None:
 
 def write_pause(root: Path, pause: Pause) -> None:
     """Pause the spool at `root`, durably."""
+    import json
+
     files.write_atomic(root / FILE, json.dumps(pause._asdict()).encode())
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import heapq
-import json
 import os
 import stat
 import time
@@ -349,6 +348,8 @@ class Spool:
 
     def note(self, message_id: str, **event: Any) -> None:
         """Remember something of a message, durably; `event` must be JSON."""
+        import json
+
         line = json.dumps({"time": time.time(), **event}, ensure_ascii=False)
         files.append_line(self._notes_path(message_id), line)
 
@@ -364,6 +365,8 @@ class Spool:
             text = self._notes_path(message_id).read_bytes().decode("utf-8", "replace")
         except FileNotFoundError:
             return []
+        import json  # 1.5 ms, and few messages have notes
+
         notes = []
         for line in text.splitlines():
             with suppress(ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -127,10 +128,43 @@ def imported(*words: str) -> set[str]:
     return set(execute(sys.executable, "-c", code, *words).stderr.split())
 
 
-@pytest.mark.parametrize("words", [("ls",), ("new",), ("done", "zzz"), ("show", "zzz"), ("ids",)])
+QUICK = [("new",), ("done", "1"), ("wait",), ("ids",)]
+
+
+@pytest.mark.parametrize("words", [("ls",), ("show", "1"), *QUICK])
 def test_hot_commands_import_nothing_slow(spool: Spool, words: tuple[str, ...]) -> None:
     spool.deliver(chat("hi", channel="telegram"))
     assert {name.partition(".")[0] for name in imported("inbox", *words)} & SLOW == set()
+
+
+@pytest.mark.parametrize("words", QUICK)
+def test_what_opens_no_message_imports_no_reader_of_messages(
+    spool: Spool, words: tuple[str, ...]
+) -> None:
+    spool.deliver(chat("hi", channel="telegram"))
+    assert not imported("inbox", *words) & {"aap.bodies", "json", "datetime", "hashlib"}
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_every_hot_command_is_started_at_most_four_times_as_slowly_as_python(
+    spool: Spool, name: str
+) -> None:
+    spool.deliver(chat("hi", channel="telegram"))
+    words = [sys.executable, "-m", "aap.cli.main", "inbox", name]
+    words += ["1"] if HOT[name].takes_ids else []
+    ratios = sorted(
+        children_seconds(words) / children_seconds([sys.executable, "-c", "pass"])
+        for _ in range(15)
+    )
+    assert ratios[7] <= 4
+
+
+def children_seconds(words: list[str]) -> float:
+    """CPU time, which a busy machine changes less than the time that passes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    execute(*words, PYTHONDONTWRITEBYTECODE="")  # the first call compiles, as an installation does
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_help_reads_no_room() -> None:
