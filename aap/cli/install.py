@@ -51,11 +51,12 @@ def install(
     report = apply(manager, wish, plan)
     told = _notes(place, loaded, plan.environ["PATH"]) if report.changed else ()
     notes = [*report.notes, *told]
+    actions = (*report.actions, *_update_skills(wish.workspaces.values()))
     if as_json:
         output.write_json(
             "aap.install/1",
-            changed=report.changed,
-            actions=report.actions,
+            changed=bool(actions),
+            actions=actions,
             notes=notes,
             folder=report.folder,
             units=report.units,
@@ -63,9 +64,19 @@ def install(
             sandbox="full" if plan.mounts else "seccomp",
         )
         return Exit.OK
-    _tell(report.actions or ("aap is installed and up to date",), notes)
+    _tell(actions or ("aap is installed and up to date",), notes)
     output.note(f"listening on http://{plan.listen}; try it: aap send hello")
     return Exit.OK
+
+
+def _update_skills(workspaces: Iterable[Path]) -> Iterator[str]:
+    """Bring the skills up to date where somebody had them installed, and nowhere else."""
+    from aap import skillset
+
+    for path in workspaces:
+        if (path / skillset.MANIFEST).exists():
+            steps = skillset.install(path)
+            yield from (f"{each.action} {each.path}" for each in steps if each.action != "kept")
 
 
 def _ask_linger(name: str) -> bool:
@@ -232,6 +243,7 @@ def uninstall(
     if purge and spools and not yes:
         _confirm_purge(spools)
     removal = take_away(manager)
+    skills = tuple(_remove_skills(workspaces))
     there = [spool for spool in spools if spool.exists()]
     deleted = [spool for spool in there if purge or not _holds_anything(spool)]
     for spool in deleted:
@@ -241,18 +253,29 @@ def uninstall(
     if as_json:
         output.write_json(
             "aap.uninstall/1",
-            changed=removal.changed,
-            actions=removal.actions,
+            changed=removal.changed or bool(skills),
+            actions=(*removal.actions, *skills),
             notes=removal.notes,
             deleted=deleted,
             kept=kept,
         )
         return Exit.OK
-    actions = removal.actions or ("aap is not installed: nothing to do",)
+    actions = (*removal.actions, *skills) or ("aap is not installed: nothing to do",)
     _tell((*actions, *(f"deleted {spool}" for spool in deleted if purge)), list(removal.notes))
     for spool in kept:
         output.note(f"the messages stay in {spool}; aap uninstall --purge deletes them")
     return Exit.OK
+
+
+def _remove_skills(workspaces: Iterable[Path]) -> Iterator[str]:
+    """Take the skills away that `aap skills install` put there and nobody changed."""
+    from aap import skillset
+
+    for path in workspaces:
+        if (path / skillset.MANIFEST).exists():
+            removed = [each for each in skillset.remove(path) if each.action == "removed"]
+            if removed:
+                yield f"removed the skills from {path}"
 
 
 def _holds_anything(spool: Path) -> bool:

@@ -470,3 +470,19 @@ def test_system_mode_says_that_it_is_to_come(user: User) -> None:
     result = user.aap("install", "--system", check=False)
     assert result.returncode == Exit.USAGE
     assert "aap install --user" in result.stderr
+
+
+def test_skills_are_renewed_where_they_were_installed_and_go_with_the_rest(user: User) -> None:
+    configure(user)
+    install(user, "--no-linger")
+    folder = user.path(f"{WORKSPACE}/.agents/skills")
+    assert not folder.exists()
+    user.aap("skills", "install")
+    skill = folder / "context-cache/SKILL.md"
+    text = skill.read_text()
+    skill.unlink()  # as if this version had one more
+    assert any("SKILL.md" in action for action in install(user, "--no-linger")["actions"])
+    assert skill.read_text() == text
+    assert "removed the skills" in user.aap("uninstall", "--user").stdout
+    assert not folder.exists()
+    assert not user.path(f"{WORKSPACE}/.claude").exists()
