@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
 
 import pytest
-from harness.agents import CODEX_CONFIG, AgentsError, install_agents
+from harness.agents import CODEX_CONFIG, programs_or_skip
 from harness.machine import Machine, User
 from harness.model import Inside, inside, run, say
 from harness.wait import wait_until
@@ -27,10 +28,7 @@ CLAUDE = {
 @pytest.fixture(scope="session")
 def programs() -> Path:
     """The programs, in the checkout before a machine shows it."""
-    try:
-        return install_agents()
-    except AgentsError as error:
-        pytest.skip(str(error))
+    return programs_or_skip()
 
 
 @pytest.fixture
@@ -81,3 +79,20 @@ def test_it_works_and_cannot_get_out(home: User, agent: str) -> None:
     assert "secret" not in shown
     assert len({request.session for request in requests}) == 1, "the session was not resumed"
     assert not [line for line in log(home) if line.event in {"failed", "outage", "deferred"}]
+
+
+def test_the_doctor_asks_claude_whether_it_is_logged_in(home: User) -> None:
+    user, path = home, {"PATH": f"{PROGRAMS}:{home.machine.aap.parent}:/usr/bin:/bin"}
+    user.write(".config/aap/aap.conf", "AGENT=claude\n", 0o600)
+    user.aap("install", "--user", env=path)
+
+    def login() -> dict[str, str]:
+        result = user.aap("doctor", "--json", "--only", "agent.login", check=False)
+        (finding,) = json.loads(result.stdout)["findings"]
+        return dict(finding)
+
+    assert (login()["severity"], login()["fix"]) == ("warn", "claude auth login")
+    drop_in = "[Service]\nEnvironment=ANTHROPIC_API_KEY=stub\n"
+    user.write(".config/systemd/user/aap-worker@.service.d/key.conf", drop_in)
+    user.systemctl("daemon-reload")
+    assert login()["severity"] == "ok"

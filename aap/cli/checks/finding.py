@@ -179,10 +179,19 @@ def in_each(patient: Patient, look_at: Callable[[Site], Found]) -> Iterator[Find
 
 def _sites(patient: Patient) -> list[Site]:
     try:
-        sites = patient.sites
-        return [site for site in sites if site.settings]
+        sites = [site for site in patient.sites if _is_readable(site)]
     except AapError as error:
         raise Unasked from error
+    if not sites:
+        raise Unasked
+    return sites
+
+
+def _is_readable(site: Site) -> bool:
+    try:
+        return bool(site.settings)
+    except AapError:
+        return False  # config.parse says it
 
 
 class Check(NamedTuple):
