@@ -495,6 +495,16 @@ def inbox_ids(ctx: typer.Context, *, workspace: Workspace = None, config: Config
     return inbox.complete_ids(_place(ctx, workspace, config))
 
 
+@inbox_app.command("conversations", cls=Command, hidden=True)
+def inbox_conversations(
+    ctx: typer.Context, *, workspace: Workspace = None, config: ConfigFile = None
+) -> int:
+    """Print the conversations that the shells complete."""
+    from aap.cli import inbox
+
+    return inbox.complete_conversations(_place(ctx, workspace, config))
+
+
 # pause, resume
 
 

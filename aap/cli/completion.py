@@ -20,7 +20,9 @@ FILES = {"aap.bash": "bash", "_aap": "zsh", "aap.fish": "fish"}
 class Value:
     """What a word may be: fixed `words`, or what a shell finds by `kind`."""
 
-    kind: str  # words | ids | names | workspaces | keys | files | folders | anything
+    kind: (
+        str  # words | ids | conversations | names | workspaces | keys | files | folders | anything
+    )
     words: tuple[str, ...] = ()
     many: bool = False
 
@@ -96,7 +98,13 @@ def _value(parameter: Any) -> Value:
     tables["SKILL"] = [skill.name for skill in skillset.skills()]
     if metavar in tables:
         return Value("words", tuple(tables[metavar]))
-    kinds = {"ID": "ids", "FILE": "files", "FILE|-": "files", "FOLDER": "folders"}
+    kinds = {
+        "ID": "ids",
+        "C": "conversations",
+        "FILE": "files",
+        "FILE|-": "files",
+        "FOLDER": "folders",
+    }
     kinds |= {
         "NAME|PATH": "workspaces",
         "NAME": "keys" if parameter.name == "key_name" else "names",
@@ -142,6 +150,9 @@ complete -F _aap aap
 
 _BASH_VALUE = {
     "ids": 'COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur"))',
+    "conversations": (
+        'COMPREPLY=($(compgen -W "$(aap inbox conversations 2>/dev/null)" -- "$cur"))'
+    ),
     "files": 'mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames',
     "folders": 'mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames',
     "names": 'COMPREPLY=($(compgen -W "$(aap workspace names 2>/dev/null)" -- "$cur"))',
@@ -203,13 +214,15 @@ def _bash_place(node: Node) -> str:
 
 # zsh
 
+# Two underscores: with one it would be the function of a command of this name.
 _ZSH_VALUE = {
-    "ids": "{_aap_ids}",
+    "ids": "{__aap_inbox ids}",
+    "conversations": "{__aap_inbox conversations}",
     "files": "_files",
     "folders": "_files -/",
-    "names": "{_aap_names workspace}",
-    "keys": "{_aap_names key}",
-    "workspaces": "{_aap_workspaces}",
+    "names": "{__aap_names workspace}",
+    "keys": "{__aap_names key}",
+    "workspaces": "{__aap_workspaces}",
     "anything": " ",
 }
 
@@ -220,20 +233,20 @@ def zsh(nodes: Sequence[Node]) -> str:
         "#compdef aap",
         "# Completion of aap for zsh; written by python -m aap.cli.completion, not by hand.",
         "",
-        "_aap_ids() {",
-        "    local -a ids",
-        '    ids=(${(f)"$(_call_program ids aap inbox ids 2>/dev/null)"})',
-        "    compadd -a ids",
+        "__aap_inbox() {",
+        "    local -a found",
+        '    found=(${(f)"$(_call_program $1 aap inbox $1 2>/dev/null)"})',
+        "    compadd -a found",
         "}",
         "",
-        "_aap_names() {",
+        "__aap_names() {",
         "    local -a names",
         '    names=(${(f)"$(_call_program names aap $1 names 2>/dev/null)"})',
         "    compadd -a names",
         "}",
         "",
-        "_aap_workspaces() {",
-        "    if [[ $PREFIX == */* ]]; then _files -/; else _aap_names workspace; fi",
+        "__aap_workspaces() {",
+        "    if [[ $PREFIX == */* ]]; then _files -/; else __aap_names workspace; fi",
         "}",
     ]
     for node in reversed(nodes):
@@ -327,6 +340,7 @@ complete -c aap -f
 
 _FISH_VALUE = {
     "ids": "-x -a '(aap inbox ids 2>/dev/null)'",
+    "conversations": "-x -a '(aap inbox conversations 2>/dev/null)'",
     "files": "-r -F",
     "folders": "-x -a '(__fish_complete_directories)'",
     "names": "-x -a '(aap workspace names 2>/dev/null)'",

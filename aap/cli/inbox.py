@@ -20,6 +20,8 @@ from aap.message import ID_CHARS, Digest, State, first_id, id_time
 OPEN_STATES = (State.INBOX, State.ACTIVE, State.DEFERRED, State.HOLD, State.FAILED)
 LIMIT = 50
 TEXT_OFF_TERMINAL = 160
+_FEW = 20  # messages that are opened while a shell waits for words
+_TAIL = 1 << 18  # bytes of a day's log that are searched meanwhile
 
 Seen = tuple[Entry, Digest]
 Period = tuple[str, str]  # the first id that is meant, and the first that is not any more
@@ -439,3 +441,34 @@ def complete_ids(place: Place) -> int:
     if ids:
         output.write("\n".join(sorted(ids)))
     return Exit.OK
+
+
+def complete_conversations(place: Place) -> int:
+    """Print the conversations that the last logs name, and the first that wait.
+
+    A name with a space in it is left out: shells would make two words of it.
+    """
+    spool = place.spool
+    found = set(_logged_conversations(spool))
+    for entry in spool.entries(State.INBOX, State.HOLD, limit=_FEW):
+        digest = read_digest(spool, entry)
+        if digest and digest.conversation:
+            found.add(str(digest.conversation))
+    names = sorted(name for name in found if name and name.isprintable() and " " not in name)
+    if names:
+        output.write("\n".join(names))
+    return Exit.OK
+
+
+def _logged_conversations(spool: Spool) -> Iterator[str]:
+    from aap.log import parse_line
+
+    with suppress(FileNotFoundError):
+        for name in sorted(os.listdir(spool.logs))[-2:]:
+            with (spool.logs / name).open("rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+                lines = [line for line in file.read().splitlines() if b" conversation=" in line]
+            for raw in lines:
+                line = parse_line(raw.decode("utf-8", "replace"))
+                if line and line.event == "claimed":
+                    yield line.fields.get("conversation", "")

@@ -94,6 +94,7 @@ HOT = {
     ),
     "done": Hot("changes", "done", {"--all": Option("take_all"), **_STATES}, takes_ids=True),
     "ids": Hot("inbox", "complete_ids"),
+    "conversations": Hot("inbox", "complete_conversations"),
 }
 NAMES = {
     "workspace": Hot("names", "workspaces"),

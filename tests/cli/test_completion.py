@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from harness.command import AAP, CHECKOUT, chat, execute
+from harness.command import AAP, CHECKOUT, Terminal, chat, environment, execute
 
 from aap.cli import completion
 from aap.config import keys_file, workspaces_file
@@ -43,6 +43,8 @@ LINES = {
     "aap config set MAX_A": {"MAX_ATTEMPTS"},
     "aap inbox show --raw ": {"ID"},
     "aap logs --follow --id ": {"ID"},
+    "aap inbox wait --conversation t": {"telegram//42"},
+    "aap logs --conversation i": {"irc//#a"},
     "aap workspace use w": {"work"},
     "aap -w mai": {"main"},
     "aap inbox ls --workspace wo": {"work"},
@@ -75,7 +77,12 @@ def test_a_shell_completes(shell: object, line: str, spool: Spool, commands: str
     name = getattr(shell, "__name__", "")
     if shutil.which(name) is None:
         pytest.skip(f"no {name} here")
-    message = spool.deliver(chat("hi"))
+    message = spool.deliver(chat("hi", channel="telegram", target="42"))
+    moment = "2026-11-23T21:10:26.123Z"
+    (spool.logs / "2026-11-23.log").write_text(
+        f"{moment} info worker claimed id=x conversation=irc//#a\n"
+        f'{moment} info worker claimed id=x conversation="irc//a b"\n'
+    )
     for name in ("phone", "laptop"):
         add_key(keys_file(), name, f"aap_{name}")
     add_workspace(workspaces_file(), "work", Path("/srv/work"))
@@ -92,3 +99,40 @@ def test_zsh_reads_its_function(commands: str) -> None:
     if shutil.which("zsh") is None:
         pytest.skip("no zsh here")
     assert execute("zsh", "-n", str(FOLDER / "_aap")).returncode == 0
+
+
+SHELLS = {
+    "bash": (["bash", "--norc", "-i"], f"source {FOLDER}/aap.bash"),
+    "zsh": (
+        ["zsh", "-f", "-i"],
+        f"fpath=({FOLDER} $fpath); autoload -U compinit; compinit -u -D",
+    ),
+    "fish": (["fish", "--no-config", "-i"], f"source {FOLDER}/aap.fish"),
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_tab_key_completes_commands_options_and_ids(
+    shell: str, spool: Spool, commands: str
+) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
+    message = spool.deliver(chat("hi"))
+    words, setup = SHELLS[shell]
+    env = environment(TERM="xterm", PATH=commands, PS1="ready> ", PROMPT="ready> ")
+    # The shell ends with its controlling terminal.
+    screen = Terminal(("setsid", "--ctty", "--wait", *words), 120, 24, env)
+    try:
+        screen.type(f"{setup}; echo set''up\n")
+        screen.wait_for("setup")
+        for typed, completed in (
+            ("aap inbox rel\t", "release"),
+            ("aap inbox ls --gr\t", "--group"),
+            (f"aap inbox show {message[:4]}\t", message),
+        ):
+            screen.screen = ""
+            screen.type(typed)
+            screen.wait_for(completed)
+            screen.type("\x15")  # Ctrl-U empties the line
+    finally:
+        screen.close()
