@@ -61,6 +61,16 @@ attempt("reach tcp", lambda: connect(socket.AF_INET, ("127.0.0.1", LISTENER)))
 attempt("reach user bus", lambda: connect(socket.AF_UNIX, f"{runtime}/bus"))
 attempt("reach manager", lambda: connect(socket.AF_UNIX, f"{runtime}/systemd/private"))
 attempt("reach system bus", lambda: connect(socket.AF_UNIX, "/run/dbus/system_bus_socket"))
+def tune(path):
+    with open(path, "r+") as file:
+        file.write(file.read())
+
+attempt("tune the kernel", lambda: tune("/proc/sys/kernel/domainname"))
+attempt("trigger sysrq", lambda: open("/proc/sysrq-trigger", "w").close())
+attempt("tune a device", lambda: tune("/sys/kernel/uevent_seqnum"))
+own_group = pathlib.Path("/proc/self/cgroup").read_text().strip().partition("::")[2]
+attempt("leave its limits", lambda: pathlib.Path(f"/sys/fs/cgroup{own_group}/x").mkdir())
+attempt("gain privileges", lambda: run("grep", "-q", "NoNewPrivs:.*0", "/proc/self/status"))
 escape = ("systemd-run", "--user", "--collect", "--wait", "touch", str(home / "escaped"))
 attempt("escape", lambda: run(*escape, XDG_RUNTIME_DIR=runtime))
 attempt("namespace", lambda: run("unshare", "--user", "true"))
