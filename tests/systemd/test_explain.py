@@ -136,4 +136,4 @@ def test_the_history_goes_from_the_request_to_the_end(user: User) -> None:
     history = json.loads(user.aap("explain", known, "--json").stdout)["history"]
     said = [(step["source"], step["text"].partition(",")[0]) for step in history]
     assert said[-2:] == [("worker", "claimed"), ("worker", "settled")]
-    assert said[0][0] in {"api", ""}
+    assert said[0] == ("api", "enqueued")
