@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from aap.cli.place import Place
 from aap.errors import Exit, UsageError
 
 SCHEMA = "aap.doctor/1"
+PATIENCE = 3.0  # seconds that a unit, once started, may take to do its part
 _COLOURS = {"ok": "green", "note": "cyan", "warn": "yellow", "FAIL": "red"}
 
 
@@ -41,7 +43,7 @@ def doctor(
             _print(findings)
         cures = cure(place, findings, yes=yes, dry_run=dry_run)
         if any(each.outcome == "done" for each in cures):
-            findings = examine(Patient(place), ids)
+            findings = _look_again(place, ids, cures)
     if as_json:
         output.write_json(SCHEMA, **members(findings), cures=[each._asdict() for each in cures])
     elif not cures:
@@ -53,6 +55,18 @@ def doctor(
     if bundle:
         _write_bundle(place, findings, bundle)
     return Exit.FINDINGS if any(each.is_bad for each in findings) else Exit.OK
+
+
+def _look_again(place: Place, ids: Sequence[str], cures: Sequence[Cure]) -> list[Finding]:
+    """Examine once more; what a cure has started may take a moment to help."""
+    done = {each.command for each in cures if each.outcome == "done"}
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        findings = examine(Patient(place), ids)
+        open_ = [each for each in findings if each.is_bad and each.fix in done]
+        if not open_ or time.monotonic() > deadline:
+            return findings
+        time.sleep(0.1)
 
 
 def _chosen(only: Sequence[str], skip: Sequence[str]) -> list[str]:

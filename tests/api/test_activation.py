@@ -165,7 +165,7 @@ def test_a_thousand_requests_over_twenty_restarts(tmp_path: Path) -> None:
     with Activator(tmp_path, IDLE_EXIT="0.2s") as activator:
         storm = run_storm(activator, each=125, restarts=20, pause=0.5)
         assert_all_once(storm, activator, 1000)
-        assert set(activator.exits) == {0}
+        assert set(activator.exits) <= {0, -signal.SIGTERM}, "told to stop before it listened"
 
 
 @pytest.mark.slow
@@ -179,4 +179,4 @@ def test_a_thousand_requests_over_idle_exits(tmp_path: Path) -> None:
                 time.sleep(0.15 + random.random() * 0.2)
         assert_all_once(storm, activator, 1000)
         assert activator.starts > 20
-        assert set(activator.exits) == {0}
+        assert set(activator.exits) <= {0, -signal.SIGTERM}, "told to stop before it listened"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -92,6 +91,7 @@ def test_the_first_answer_comes_in_half_the_time_of_a_bare_fastapi_app(tmp_path:
         (first_answer(["-m", "aap.api"], tmp_path), first_answer([str(bare)], tmp_path))
         for _ in range(9)
     ]
-    ratio = statistics.median(own / other for own, other in pairs)
+    # The quickest of each: whatever else the machine does only ever adds.
+    ratio = min(own for own, _ in pairs) / min(other for _, other in pairs)
     print(f"first answer: {ratio:.2f} of a bare FastAPI app")
     assert ratio <= 0.5
