@@ -92,9 +92,7 @@ def test_no_text_makes_it_fail(text):
 # A text that ends in a line of "=" cannot be told from one whose separator was cut off.
 words = st.text(st.sampled_from("abc []=#\n0123\u00e9"), min_size=1).filter(
     lambda text: (
-        "=======" not in text
-        and "[" not in text
-        and text.strip().rpartition("\n")[2].strip("= ")
+        "=======" not in text and "[" not in text and text.strip().rpartition("\n")[2].strip("= ")
     )
 )
 
