@@ -589,6 +589,7 @@ def test_lines_that_the_journal_threw_away_are_counted(user: User) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_kernel_without_user_namespaces_is_found(ward: Ward) -> None:
     user = ward.admit()
     machine, unit = user.machine, f"user@{user.uid}.service"

@@ -40,6 +40,7 @@ def events(user: User, event: str) -> int:
     return sum(1 for line in lines if line and line.event == event)
 
 
+@pytest.mark.slow
 def test_paused_messages_wait_without_a_process_and_resume_handles_them_all(user: User) -> None:
     install(user)
     user.aap("pause", "--reason", "the account is at its limit")
@@ -56,6 +57,7 @@ def test_paused_messages_wait_without_a_process_and_resume_handles_them_all(user
     assert show(user, "path", "ActiveState") == {"ActiveState": "active"}
 
 
+@pytest.mark.slow
 def test_a_pause_survives_reload_install_and_a_restart_of_the_manager(user: User) -> None:
     install(user)
     user.aap("pause")
@@ -84,6 +86,7 @@ def test_a_pause_survives_reload_install_and_a_restart_of_the_manager(user: User
     wait_until(lambda: count(user, "done") == 2, 20, "all to be handled")
 
 
+@pytest.mark.slow
 def test_a_run_finishes_then_its_worker_leaves(user: User) -> None:
     install(user, "sleep 2; echo well")
     user.aap("send", "first")
@@ -116,6 +119,7 @@ def test_now_stops_the_run_and_its_message_waits_unharmed(user: User) -> None:
     wait_until(lambda: count(user, "done") == 1, 20, "the message to be handled")
 
 
+@pytest.mark.slow
 def test_where_systemd_cannot_be_asked_the_worker_waits_and_nothing_spins(user: User) -> None:
     install(user)
     alone = ["env", "-u", "XDG_RUNTIME_DIR", user.machine.aap]

@@ -86,6 +86,7 @@ def test_one_post_wakes_everybody_and_leaves_nobody(user: User) -> None:
     assert user.systemctl("--failed", "--plain", "--no-legend") == ""
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_or_doubled_while_everything_is_killed(user: User) -> None:
     install(user, handled_agent(user), IDLE_EXIT="200ms")
     escaped = f"home-{user.name}-.openclaw-workspace".replace("-.", "-.")
@@ -148,6 +149,7 @@ def _make_trouble(user: User, worker: str, posters: list[subprocess.Popen[str]])
     return count
 
 
+@pytest.mark.slow
 def test_a_requests_agent_survives_a_restart_of_the_api(user: User) -> None:
     slow = user.write(".openclaw/workspace/agent", "#!/bin/sh\nsleep 3; echo done\n", 0o755)
     install(user, str(slow))

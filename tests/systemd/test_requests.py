@@ -45,6 +45,7 @@ def assert_all_once(user: User, storm: subprocess.Popen[str], count: int) -> Non
     assert user.systemctl("--failed", "--plain", "--no-legend") == ""
 
 
+@pytest.mark.slow
 def test_a_thousand_requests_over_twenty_restarts(receiver: User) -> None:
     storm = start_storm(receiver, 250, 0.05)
     for _ in range(20):
@@ -54,6 +55,7 @@ def test_a_thousand_requests_over_twenty_restarts(receiver: User) -> None:
     assert api_starts(receiver) > 10
 
 
+@pytest.mark.slow
 def test_requests_between_idle_exits(receiver: User) -> None:
     before = api_starts(receiver)
     # Pauses far above the idle time: the service ends between most of them.

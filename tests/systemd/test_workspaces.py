@@ -58,6 +58,7 @@ MAIN = ".openclaw/workspace"
 WORK = "größe 100% $HOME"
 
 
+@pytest.mark.slow
 def test_two_workspaces_are_two_models_and_removing_one_leaves_the_other(user: User) -> None:
     install(user)
     assert post(user, "aap/work") == ""
@@ -90,6 +91,7 @@ def test_two_workspaces_are_two_models_and_removing_one_leaves_the_other(user: U
     assert user.systemctl("--failed", "--plain", "--no-legend") == ""
 
 
+@pytest.mark.slow
 def test_the_default_workspace_is_what_clients_and_commands_mean(user: User) -> None:
     install(user)
     user.aap("workspace", "add", "work", f"{user.home}/work")
@@ -175,6 +177,7 @@ def tree(home: Path) -> set[str]:
     return {str(path.relative_to(home)) for path in home.rglob("*") if "logs" not in path.parts}
 
 
+@pytest.mark.slow
 def test_removing_a_busy_workspace_ends_its_agent_and_keeps_its_message(user: User) -> None:
     install(user)
     user.aap("workspace", "add", "work", f"{user.home}/work")
