@@ -165,13 +165,16 @@ class _Installation:
         shown = self._manager.show(*names)
         self._check_loaded(shown)
         asleep = [n for n, unit in shown.items() if not self._is_armed(unit)]
+        # In one call: each of them has systemd read all units again.
+        unlinked = [name for name in asleep if shown[name].file_state != "enabled"]
+        if unlinked:
+            # --now would stop what the user had started without enabling it.
+            self._undo.callback(self._manager.ask, "disable", *unlinked)
+            self._manager.tell("enable", *unlinked)
         # The socket is last: what it lets in, somebody watches.
         for name in asleep:
-            # --now would stop what the user had started without enabling it.
-            self._undo.callback(self._manager.ask, "disable", name)
             if shown[name].active != "active":
                 self._undo.callback(self._manager.ask, "stop", name, timeout=managers.STOP_TIMEOUT)
-            self._manager.tell("enable", name)
             self._manager.tell("start", name)
             self._actions.append(f"enabled and started {name}")
         self._check_armed(self._manager.show(*names))
