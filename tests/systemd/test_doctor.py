@@ -402,6 +402,21 @@ def test_a_new_workspace_is_found_and_watched(ward: Ward) -> None:
     ward.discharge()
 
 
+def test_of_several_workspaces_the_ill_one_is_named(ward: Ward) -> None:
+    user = ward.admit()
+    user.aap("workspace", "add", "lab", f"{user.home}/lab")
+    user.write("lab/.ai-agent-proxy/failed/1jb3k5m9q2xw7c4e8r0t+5.json", "{}")
+    _, found = examine(user, "spool.failed")
+    assert found["spool.failed"]["message"].startswith("lab: 1 messages")
+    assert found["spool.failed"]["fix"] == "aap -w lab inbox ls --state failed"
+    user.write("lab/.ai-agent-proxy.conf", "PORT many")
+    assert "spool.failed" in examine(user, "spool")[1], "the other one is still looked at"
+    assert examine(user, "config.parse")[1]["config.parse"]["severity"] == "fail"
+    user.run(["rm", "lab/.ai-agent-proxy.conf"])
+    user.aap("workspace", "rm", "lab")
+    ward.discharge()
+
+
 def test_no_linger_is_found(ward: Ward) -> None:
     user = ward.admit()
     user.machine.run(["loginctl", "disable-linger", user.name])

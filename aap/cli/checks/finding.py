@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -173,8 +174,13 @@ def in_each(patient: Patient, look_at: Callable[[Site], Found]) -> Iterator[Find
     sites = _sites(patient)
     for site in sites:
         for each in look_at(site):
-            named = f"{site.name}: {each.message}" if len(sites) > 1 else each.message
-            yield replace(each, message=named)
+            yield _named(each, site.name) if len(sites) > 1 else each
+
+
+def _named(each: Finding, name: str) -> Finding:
+    """Say which workspace is meant, in the cure too."""
+    fix = re.sub(r"^aap (?!install|doctor)", f"aap -w {name} ", each.fix)
+    return replace(each, message=f"{name}: {each.message}", fix=fix)
 
 
 def _sites(patient: Patient) -> list[Site]:

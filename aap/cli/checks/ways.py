@@ -138,7 +138,7 @@ def worker_path(patient: Patient) -> Found:
     found = status_of(patient)
     paused = [each for each in found.workspaces if each.is_paused]
     for each in paused:
-        yield Finding(NOTE, f"{each.path} is paused", "aap resume")
+        yield Finding(NOTE, f"{each.path} is paused", f"aap -w {each.name} resume")
     asleep = [
         unit
         for each in found.workspaces
