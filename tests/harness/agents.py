@@ -228,7 +228,8 @@ class Claude(Agent):
         cached = usage["cache_read_input_tokens"]
         written = usage["cache_creation_input_tokens"]
         tokens = (usage["input_tokens"] + cached + written, cached, usage["output_tokens"])
-        text, cost = result["result"], result["total_cost_usd"]
+        # Interrupted, it may say nothing but that it is an error.
+        text, cost = result.get("result", ""), result["total_cost_usd"]
         return Answer(result["session_id"], not result["is_error"], text, tokens, cost)
 
 
