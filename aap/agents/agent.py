@@ -37,12 +37,11 @@ class Usage(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """How a process ended: exit code (-N for signal N), why aap ended it, its last output."""
+    """How a process ended: exit code (-N for signal N), why aap ended it."""
 
     code: int
     timed_out: bool = False
     error: str = ""  # the command could not be started at all
-    tail: bytes = b""
 
 
 class Report(NamedTuple):

@@ -16,7 +16,6 @@ from aap.agents import Ended
 from aap.worker import family
 from aap.worker.stop import Stop
 
-TAIL_BYTES = 64 * 1024
 _LEAVE_TIME = 1.0  # for what a run that ended by itself left behind
 _READ_BYTES = 64 * 1024
 _LINE_BYTES = 1 << 20  # an event of a CLI that prints JSON is one line
@@ -30,16 +29,14 @@ class Limits(NamedTuple):
 
 
 class Output:
-    """Passes on whole lines of what the agent prints, and keeps the end of it."""
+    """Passes on whole lines of what the agent prints."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self._on_line = on_line
         self._line = b""
-        self.tail = b""
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
-        self.tail = (self.tail + data)[-TAIL_BYTES:]
         *lines, self._line = (self._line + data).split(b"\n")
         for line in lines:
             self._pass_on(line)
@@ -98,7 +95,7 @@ class Run:
         self._drain(output)
         output.close()
         code = self._code if self._code is not None else -signal.SIGKILL
-        return Ended(code, timed_out=timed_out, tail=output.tail)
+        return Ended(code, timed_out=timed_out)
 
     def _ended(self) -> bool:
         self._note(family.reap())
