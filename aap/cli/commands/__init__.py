@@ -1,0 +1,1 @@
+"""The command tree, one module per command or group."""

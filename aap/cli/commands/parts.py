@@ -1,0 +1,88 @@
+"""What the modules of the command tree share: the classes, and options that mean the same.
+
+Each module beside this one holds one command, or one group of them, as Typer sees it:
+names, options and help. A function there parses, calls one plain function, and returns
+its exit code; what it calls is imported when it runs, so `aap --help` reads no room.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from aap.cli.place import Place
+from aap.message import State
+
+
+class Command(TyperCommand):
+    """A command whose examples are printed as they were written."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write the examples without filling their lines."""
+        _write_examples(self.epilog, formatter)
+
+
+class Group(TyperGroup):
+    """A group whose examples are printed as they were written."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write the examples without filling their lines."""
+        _write_examples(self.epilog, formatter)
+
+
+def _write_examples(examples: str | None, formatter: Any) -> None:
+    if not examples:
+        return
+    with formatter.section("Examples"):
+        for line in examples.strip().splitlines():
+            formatter.write(f"  {line.strip()}\n")
+
+
+def group(cls: type[TyperGroup] = Group, **more: Any) -> typer.Typer:
+    """Return an empty part of the tree; `more` is what Typer takes."""
+    return typer.Typer(
+        cls=cls,
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **more,
+    )
+
+
+Workspace = Annotated[
+    str | None,
+    typer.Option(
+        "--workspace", "-w", metavar="NAME|PATH", help="The workspace; what has a / is a path."
+    ),
+]
+ConfigFile = Annotated[
+    str | None, typer.Option("--config", metavar="FILE", help="Read FILE, not your own aap.conf.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Ids = Annotated[
+    list[str],
+    typer.Argument(metavar="ID...", help="Ids or unique beginnings of ids; - reads stdin."),
+]
+MaybeIds = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID...]", help="Ids or unique beginnings of ids; - reads stdin."),
+]
+All = Annotated[bool, typer.Option("--all", help="Not single ids, but all of a --state.")]
+States = Annotated[
+    list[State] | None, typer.Option("--state", help="Only this state; may be repeated.")
+]
+Chat = Annotated[
+    str | None,
+    typer.Option("--conversation", metavar="C", help="Only of this one: channel/account/chat."),
+]
+
+
+def place_of(ctx: typer.Context, workspace: str | None, config: str | None) -> Place:
+    """Return where a command works: the options after it count, else those before it."""
+    root: Place = ctx.find_root().obj
+    return Place(workspace or root.workspace, config or root.config)
