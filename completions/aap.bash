@@ -10,7 +10,7 @@ _aap() {
     fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case "$path:${COMP_WORDS[i]}" in
-            *:--attachment | *:--bundle | *:--cites | *:--config | *:--conversation | *:--dir | *:--id | *:--limit | *:--media | *:--older-than | *:--only | *:--output | *:--reason | *:--since | *:--skip | *:--state | *:--text | *:--timeout | *:--workspace | *:-w) ((i++)) ;;
+            *:--attachment | *:--bundle | *:--cites | *:--config | *:--conversation | *:--dir | *:--id | *:--limit | *:--media | *:--older-than | *:--only | *:--output | *:--reason | *:--scope | *:--since | *:--skip | *:--state | *:--text | *:--timeout | *:--workspace | *:-w) ((i++)) ;;
             ":pause") path="pause" ;;
             ":resume") path="resume" ;;
             ":explain") path="explain" ;;
@@ -77,7 +77,7 @@ _aap() {
     case "$path:$prev" in
         *:--workspace | *:-w) if [[ $cur == */* ]]; then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; else COMPREPLY=($(compgen -W "$(aap workspace names 2>/dev/null)" -- "$cur")); fi; return ;;
         *:--config | *:--media | *:--bundle | *:--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames; return ;;
-        *:--reason | *:--since | *:--older-than | *:--limit | *:--attachment | *:--timeout | *:--text | *:--cites) :; return ;;
+        *:--reason | *:--since | *:--older-than | *:--limit | *:--attachment | *:--timeout | *:--text | *:--scope | *:--cites) :; return ;;
         *:--id) COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")); return ;;
         *:--conversation) COMPREPLY=($(compgen -W "$(aap inbox conversations 2>/dev/null)" -- "$cur")); return ;;
         *:--only | *:--skip) COMPREPLY=($(compgen -W "user.runtime user.bus user.linger config.parse config.secret config.keys config.units units.present units.enabled units.drift units.drop-ins units.version units.failed units.limit socket.listening socket.port socket.file socket.exposed socket.answers worker.path worker.workspace worker.oldest worker.orphans worker.run agent.found agent.login agent.outage agent.bypass sandbox.enforced sandbox.whole spool.permissions spool.fsync spool.rename spool.lock spool.space spool.strays spool.leftovers spool.corrupt spool.failed journal.readable journal.persistent journal.complete clock.sane skills.current openclaw.settings" -- "$cur")); return ;;
@@ -127,7 +127,7 @@ _aap() {
             "workspace use") COMPREPLY=($(compgen -W "--workspace -w --config -h --help" -- "$cur")) ;;
             "workspace rm") COMPREPLY=($(compgen -W "--json -h --help" -- "$cur")) ;;
             "key") COMPREPLY=($(compgen -W "-h --help" -- "$cur")) ;;
-            "key new") COMPREPLY=($(compgen -W "--json -h --help" -- "$cur")) ;;
+            "key new") COMPREPLY=($(compgen -W "--scope --json -h --help" -- "$cur")) ;;
             "key ls") COMPREPLY=($(compgen -W "--json --workspace -w --config -h --help" -- "$cur")) ;;
             "key revoke") COMPREPLY=($(compgen -W "--workspace -w --config -h --help" -- "$cur")) ;;
             "openclaw") COMPREPLY=($(compgen -W "-h --help" -- "$cur")) ;;

@@ -8,7 +8,7 @@ function __aap_at
     for word in (commandline -opc)[2..]
         if test $skip = 1
             set skip 0
-        else if contains -- $word --attachment --bundle --cites --config --conversation --dir --id --limit --media --older-than --only --output --reason --since --skip --state --text --timeout --workspace -w
+        else if contains -- $word --attachment --bundle --cites --config --conversation --dir --id --limit --media --older-than --only --output --reason --scope --since --skip --state --text --timeout --workspace -w
             set skip 1
         else if not string match -q -- '-*' $word
             set -a path $word
@@ -328,10 +328,11 @@ complete -c aap -n '__aap_at workspace rm +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at workspace rm +' -x -a '(aap workspace names 2>/dev/null)'
 
 complete -c aap -n '__aap_at key' -a new -d 'Make a key for a client and print it, this once'
-complete -c aap -n '__aap_at key' -a ls -d 'List the names of all keys'
+complete -c aap -n '__aap_at key' -a ls -d 'List the names of all keys, and what they may do'
 complete -c aap -n '__aap_at key' -a revoke -d 'Take a key away: who has it gets in no longer'
 complete -c aap -n '__aap_at key' -s h -l help -d 'Show help'
 
+complete -c aap -n '__aap_at key new +' -l scope -x -d 'What it may do: enqueue, receipts, admin'
 complete -c aap -n '__aap_at key new +' -l json -d 'Print JSON for programs'
 complete -c aap -n '__aap_at key new +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at key new +' -x

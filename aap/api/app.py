@@ -37,6 +37,7 @@ from aap.api.problems import (
     UnavailableError,
 )
 from aap.api.retries import Retry
+from aap.config.keys import Scope as KeyScope
 from aap.message import IdClock
 
 Scope = MutableMapping[str, Any]
@@ -46,7 +47,7 @@ _Header = tuple[bytes, bytes]
 
 _KEY_MAX = 255  # of an Idempotency-Key, in bytes
 _RECOGNISE_MAX = 2 << 20  # a larger body is taken for a message unseen; parsing it would stall all
-_OTHER_ROUTES = ("/models/", "/messages/")
+_STATUS, _MESSAGES = "/v1/status", "/v1/messages/"
 _LOCAL_ENDINGS = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 
 
@@ -58,6 +59,9 @@ class Keys(Protocol):
 
     def check(self, candidate: str | bytes) -> str | None:
         """Return the name of the key, None if it is none."""
+
+    def allows(self, name: str, scope: KeyScope) -> bool:
+        """Tell whether the key of that name has `scope`."""
 
 
 class Policy(NamedTuple):
@@ -134,8 +138,11 @@ class App:
 
     # Who may
 
-    def _check_key(self, request: _Request) -> str:
-        """Return the name of the client's key; the unix socket needs none but its mode."""
+    def _check_key(self, request: _Request, scope: KeyScope | None) -> str:
+        """Return the name of the client's key; the unix socket needs none but its mode.
+
+        With `scope` None any key will do.
+        """
         if request.is_local:
             return "local"
         if not len(self._keys):
@@ -144,6 +151,11 @@ class App:
         name = self._keys.check(request.bearer) if request.bearer else None
         if name is None:
             raise UnauthorizedError("The API key is missing or wrong.")
+        if scope is not None and not self._keys.allows(name, scope):
+            # No 401: gateways would take the key for a wrong one, and disable it.
+            raise ForbiddenError(
+                f"The key {name!r} lacks the scope {scope.value!r}.", code="insufficient_scope"
+            )
         return name
 
     # Messages
@@ -155,7 +167,7 @@ class App:
         return await self._take(request, replies.response)
 
     async def _take(self, request: _Request, make_reply: Callable[[replies.Said], bytes]) -> Answer:
-        key = self._check_key(request)
+        key = self._check_key(request, KeyScope.ENQUEUE)
         raw, fields = await self._read(request, peek_request)
         intake = self._find_intake(fields.model)
         kind = self._internal_kind(raw)
@@ -239,7 +251,7 @@ class App:
             raise NotFoundError(f"There is nothing at {request.path[:100]!r}.")
         _check_method(request, "GET")
         if request.path != "/openapi.json":
-            self._check_key(request)
+            self._check_key(request, _scope_of(request.path))
         if self._rest is None:
             self._rest = await asyncio.to_thread(self._load_rest)
         try:
@@ -318,8 +330,16 @@ def _is_address(host: str) -> bool:
 
 
 def _is_known(path: str) -> bool:
-    bare = path.removeprefix("/v1")
-    return path == "/openapi.json" or bare == "/models" or bare.startswith(_OTHER_ROUTES)
+    if path in {"/openapi.json", _STATUS} or path.startswith(_MESSAGES):
+        return True
+    return (path.removeprefix("/v1") + "/").startswith("/models/")
+
+
+def _scope_of(path: str) -> KeyScope | None:
+    """Tell which scope a path of the other routes asks for; models any key may list."""
+    if path == _STATUS:
+        return KeyScope.ADMIN
+    return KeyScope.RECEIPTS if path.startswith(_MESSAGES) else None
 
 
 def _same(one: str, other: str) -> bool:

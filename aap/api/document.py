@@ -20,7 +20,7 @@ _TYPES = (Peek, AgentPeek, ErrorReply, ChatCompletion, ChatChunk, Response, Agen
 _REFUSALS = {
     400: "Not JSON, not an object, or a field of the wrong kind.",
     401: "The API key is missing or wrong.",
-    403: "Without a key: a web page of another site.",
+    403: "The key lacks the scope; without a key: a web page of another site.",
     404: "No such model or message; or the route is off.",
     408: "The request did not arrive in time.",
     413: "The body exceeds MAX_BODY.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from aap.config.keys import KeyRing
+from aap.config.keys import KeyRing, Scope
 from aap.errors import ConfigError
 
 _BELIEVED = 0.5  # seconds between two looks at the file
@@ -34,6 +34,10 @@ class LiveKeys:
     def check(self, candidate: str | bytes) -> str | None:
         """Return the name of the key that `candidate` is, or None."""
         return self._ring.check(candidate)
+
+    def allows(self, name: str, scope: Scope) -> bool:
+        """Tell whether the key of that name has `scope`."""
+        return self._ring.allows(name, scope)
 
     def _refresh(self) -> None:
         now = time.monotonic()

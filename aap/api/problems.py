@@ -68,7 +68,7 @@ class UnauthorizedError(RequestError):
 
 
 class ForbiddenError(RequestError):
-    """A web page of another origin speaks through somebody's browser."""
+    """A web page of another origin speaks through somebody's browser, or a key lacks a scope."""
 
     status = 403
     type = "permission_error"

@@ -20,7 +20,7 @@ from aap.api.document import describe
 from aap.api.problems import NotFoundError, RequestError, UnavailableError
 from aap.errors import NotFoundError as NoSuchMessageError
 from aap.errors import UsageError
-from aap.inbox import Entry, Spool
+from aap.inbox import Entry, Spool, read_pause
 from aap.message import ID_CHARS, State, id_time
 
 Spools = Mapping[str, Spool]
@@ -57,6 +57,22 @@ class Receipt(BaseModel):
     events: list[dict[str, Any]] = Field(description="What is remembered of it, oldest first.")
 
 
+class Workspace(BaseModel):
+    """How one workspace stands."""
+
+    name: str
+    messages: dict[State, int] = Field(description="How many there are, by state.")
+    paused: bool = Field(description="Nothing is handed to the agent.")
+
+
+class Status(BaseModel):
+    """How all workspaces stand."""
+
+    object: Literal["status"] = "status"
+    version: str = __version__
+    workspaces: list[Workspace]
+
+
 def make_app(spools: Spools) -> FastAPI:
     """Return the app that serves all GET routes but `/healthz`, for `spools` by workspace."""
     app = FastAPI(
@@ -73,6 +89,7 @@ def make_app(spools: Spools) -> FastAPI:
     for prefix in ("/v1", ""):
         _add_models(app, spools, prefix)
     _add_receipts(app, spools)
+    _add_status(app, spools)
     describe(app)
     return app
 
@@ -99,6 +116,17 @@ def _add_receipts(app: FastAPI, spools: Spools) -> None:
     def get_receipt(message_id: str) -> Receipt:
         workspace, entry = _find(spools, message_id)
         return _receipt(workspace, spools[workspace], entry)
+
+
+def _add_status(app: FastAPI, spools: Spools) -> None:
+    @app.get("/v1/status", tags=["health"])
+    def get_status() -> Status:
+        return Status(workspaces=[_workspace(name, spool) for name, spool in spools.items()])
+
+
+def _workspace(name: str, spool: Spool) -> Workspace:
+    messages = {state: spool.count(state) for state in State}
+    return Workspace(name=name, messages=messages, paused=read_pause(spool.root) is not None)
 
 
 def _find(spools: Spools, message_id: str) -> tuple[str, Entry]:

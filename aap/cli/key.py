@@ -9,17 +9,19 @@ from aap.config import keys
 from aap.errors import Exit, NotFoundError
 
 
-def new(name: str, *, as_json: bool = False) -> int:
+def new(name: str, scope: str, *, as_json: bool = False) -> int:
     """Make a key and print it: the only time that it is seen.
 
-    JSON is one document, schema `aap.key.new/1`. Raises UsageError if the name is taken.
+    JSON is one document, schema `aap.key.new/1`. Raises UsageError if the name is taken,
+    or for a scope that is none.
     """
+    scopes = keys.read_scopes(scope)
     file = config.keys_file()
     is_first = not file.exists()
     plain = keys.new_key()
-    keys.add_key(file, name, plain, replace=False)
+    keys.add_key(file, name, plain, scopes=scopes, replace=False)
     if as_json:
-        output.write_json("aap.key.new/1", name=name, key=plain)
+        output.write_json("aap.key.new/1", name=name, key=plain, scopes=_listed(scopes))
         return Exit.OK
     output.write(plain)
     output.note("it is not shown again, and counts at once; a client sends it as")
@@ -30,21 +32,29 @@ def new(name: str, *, as_json: bool = False) -> int:
 
 
 def ls(place: Place, *, as_json: bool = False) -> int:
-    """Print the names of all keys and where each is kept; with JSON one a line, `aap.key/1`."""
+    """Print the names of all keys, what they may do, and where each is kept.
+
+    With JSON one a line, schema `aap.key/1`.
+    """
     ring = keys.KeyRing.load(config.keys_file(), place.settings.api_key)
-    rows = [(name, _place_of(place, name)) for name in ring.names]
+    rows = [(name, _listed(ring.scopes(name)), _place_of(place, name)) for name in ring.names]
     if as_json:
-        for name, kept in rows:
-            output.write_json("aap.key/1", name=name, file=kept)
+        for name, scopes, kept in rows:
+            output.write_json("aap.key/1", name=name, file=kept, scopes=scopes)
         return Exit.OK
     if rows:
-        output.table((output.Column("NAME", 30), output.Column("KEPT IN")), rows)
+        heads = (output.Column("NAME", 30), output.Column("MAY", 30), output.Column("KEPT IN"))
+        output.table(heads, [(name, ",".join(scopes), kept) for name, scopes, kept in rows])
     elif ring.is_required:
         output.note(_closed())
     else:
         output.note("there is no key: every program of this machine may send messages")
         output.note("  aap key new NAME")
     return Exit.OK
+
+
+def _listed(scopes: frozenset[keys.Scope]) -> list[str]:
+    return keys.show_scopes(scopes).split(",")
 
 
 def _place_of(place: Place, name: str) -> str:

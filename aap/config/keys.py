@@ -1,4 +1,7 @@
-"""API keys, stored hashed: one line a key, `NAME sha256:HEX`.
+"""API keys, stored hashed: one line a key, `NAME sha256:HEX [SCOPE,...]`.
+
+A key without scopes is a client's, as all were before there were scopes; one that has no
+other rights is written so, and versions that know no scopes read it.
 
 A plain SHA-256 is enough here, and a slow or salted hash would be worse: a key is a long
 random token, so there is no dictionary to try, and each request is checked, so a hash of
@@ -10,8 +13,10 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 from aap.config.envfile import DoubtfulConfigError, Finding, decode, read_bytes
 from aap.config.files import locked, real_file
@@ -21,8 +26,43 @@ from aap.files import make_folder, write_atomic
 PLAIN_NAME = "API_KEY"
 """The name of the key that a configuration file holds in plain."""
 
-_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._@-]{0,63})[ \t]+sha256:([0-9a-f]{64})", re.ASCII)
+_LINE = re.compile(
+    r"([A-Za-z0-9][A-Za-z0-9._@-]{0,63})[ \t]+sha256:([0-9a-f]{64})(?:[ \t]+([a-z,]+))?", re.ASCII
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
+
+
+class Scope(str, Enum):
+    """What a key may do."""
+
+    ENQUEUE = "enqueue"  # send messages
+    RECEIPTS = "receipts"  # ask where a message is
+    ADMIN = "admin"  # both, and see how all workspaces stand
+
+
+class Key(NamedTuple):
+    """What is kept of a key."""
+
+    hashed: bytes
+    scopes: frozenset[Scope]
+
+
+CLIENT = frozenset({Scope.ENQUEUE, Scope.RECEIPTS})
+"""What a key may do of which nothing else is said."""
+
+
+def read_scopes(text: str) -> frozenset[Scope]:
+    """Read `enqueue,receipts`; raises UsageError for a word that is no scope."""
+    try:
+        return frozenset(Scope(word.strip()) for word in text.split(","))
+    except ValueError:
+        there_are = ", ".join(scope.value for scope in Scope)
+        raise UsageError(f'"{text}" names no scopes', hint=f"there are: {there_are}") from None
+
+
+def show_scopes(scopes: Collection[Scope]) -> str:
+    """Write scopes as `read_scopes` reads them, in their own order."""
+    return ",".join(scope.value for scope in Scope if scope in scopes)
 
 
 def new_key() -> str:
@@ -49,12 +89,12 @@ class KeyRing:
 
     def __init__(
         self,
-        hashes: Mapping[str, bytes],
+        keys: Mapping[str, Key],
         findings: tuple[Finding, ...] = (),
         *,
         is_required: bool = True,
     ) -> None:
-        self._hashes = dict(hashes)
+        self._keys = dict(keys)
         self.findings = findings
         self.is_required = is_required
 
@@ -66,18 +106,18 @@ class KeyRing:
         is no key: to go on with fewer keys, or none, would open what was closed.
         """
         text = _read(file)
-        hashes = _parse(text or "", file)
+        keys = _parse(text or "", file)
         if plain:
-            hashes[PLAIN_NAME] = _hash(plain)
-        return cls(hashes, tuple(_look_at(file)), is_required=bool(plain) or text is not None)
+            keys[PLAIN_NAME] = Key(_hash(plain), CLIENT)
+        return cls(keys, tuple(_look_at(file)), is_required=bool(plain) or text is not None)
 
     def __len__(self) -> int:
-        return len(self._hashes)
+        return len(self._keys)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all keys, as in the file."""
-        return tuple(self._hashes)
+        return tuple(self._keys)
 
     def check(self, candidate: str | bytes) -> str | None:
         """The name of the key that `candidate` is, or None.
@@ -88,14 +128,31 @@ class KeyRing:
 
         found = None
         asked = _hash(candidate)
-        for name, known in self._hashes.items():
-            if compare_digest(asked, known):
+        for name, known in self._keys.items():
+            if compare_digest(asked, known.hashed):
                 found = name
         return found
 
+    def scopes(self, name: str) -> frozenset[Scope]:
+        """What the key of that name may do; nothing, if there is none."""
+        known = self._keys.get(name)
+        return known.scopes if known else frozenset()
 
-def add_key(file: Path, name: str, plain: str, *, replace: bool = True) -> bool:
-    """Store the hash of `plain` under `name`; False: it was so.
+    def allows(self, name: str, scope: Scope) -> bool:
+        """Tell whether the key of that name has `scope`; admin has all."""
+        scopes = self.scopes(name)
+        return scope in scopes or Scope.ADMIN in scopes
+
+
+def add_key(
+    file: Path,
+    name: str,
+    plain: str,
+    *,
+    scopes: Collection[Scope] = CLIENT,
+    replace: bool = True,
+) -> bool:
+    """Store the hash of `plain` under `name`, with what it may do; False: it was so.
 
     Takes the place of that name's key, unless `replace` is false: then it raises UsageError.
     Creates the file (0600) and its folder. Raises ConfigError.
@@ -108,15 +165,15 @@ def add_key(file: Path, name: str, plain: str, *, replace: bool = True) -> bool:
     make_folder(file.parent)
     with locked(file.parent):
         text = _read(file) or ""
-        hashes = _parse(text, file)
-        hashed = _hash(plain)
-        if name in hashes and not replace:
+        known = _parse(text, file)
+        key = Key(_hash(plain), frozenset(scopes))
+        if name in known and not replace:
             hint = f"take another name, or first: aap key revoke {name}"
             raise UsageError(f'there is a key "{name}" already', hint=hint)
-        if hashes.get(name) == hashed:
+        if known.get(name) == key:
             return False
         rest = _without(text, name)
-        line = f"{name} sha256:{hashed.hex()}\n"
+        line = _write_line(name, key)
         _write(file, (rest if not rest or rest.endswith("\n") else f"{rest}\n") + line)
     return True
 
@@ -130,6 +187,11 @@ def remove_key(file: Path, name: str) -> None:
                 _write(file, _without(text, name))
                 return
     raise NotFoundError(f'there is no key "{name}" in {file}', hint="aap key ls")
+
+
+def _write_line(name: str, key: Key) -> str:
+    more = "" if key.scopes == CLIENT else f" {show_scopes(key.scopes)}"
+    return f"{name} sha256:{key.hashed.hex()}{more}\n"
 
 
 def _without(text: str, name: str) -> str:
@@ -152,25 +214,31 @@ def _read(file: Path) -> str | None:
         raise ConfigError(f"{file} cannot be read: {error.strerror}", hint=hint) from None
 
 
-def _parse(text: str, file: Path) -> dict[str, bytes]:
-    hashes = {}
+def _parse(text: str, file: Path) -> dict[str, Key]:
+    keys = {}
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip() and not line.startswith("#"):
-            name, hashed = _read_line(line, number, file)
-            hashes[name] = hashed
-    return hashes
+            name, key = _read_line(line, number, file)
+            keys[name] = key
+    return keys
 
 
-def _read_line(line: str, number: int, file: Path) -> tuple[str, bytes]:
+def _read_line(line: str, number: int, file: Path) -> tuple[str, Key]:
     match = _LINE.fullmatch(line.strip())
     if match is None:
-        # No excerpt: it might be a key in plain.
         message = "this line is no key: NAME sha256: and 64 hexadecimal digits"
-        hint = "take the line away; a key is added by: aap key new NAME"
-        raise DoubtfulConfigError(
-            (Finding("bad-key-line", str(file), message, number, 1, hint=hint),)
-        )
-    return match[1], bytes.fromhex(match[2])
+        raise _doubt(message, number, file)
+    try:
+        scopes = read_scopes(match[3]) if match[3] else CLIENT
+    except UsageError as error:
+        raise _doubt(f"this key has a scope that is none: {error.hint}", number, file) from None
+    return match[1], Key(bytes.fromhex(match[2]), scopes)
+
+
+def _doubt(message: str, number: int, file: Path) -> DoubtfulConfigError:
+    # No excerpt: it might be a key in plain.
+    hint = "take the line away; a key is added by: aap key new NAME"
+    return DoubtfulConfigError((Finding("bad-key-line", str(file), message, number, 1, hint=hint),))
 
 
 def _look_at(file: Path) -> list[Finding]:

@@ -33,6 +33,7 @@ def test_all_routes_are_described(document: Any) -> None:
         "/v1/models",
         "/v1/models/{model}",
         "/v1/messages/{message_id}",
+        "/v1/status",
     }
     assert document["openapi"].startswith("3.1")
 
@@ -96,6 +97,7 @@ def test_what_is_answered_is_what_is_described(api: Api, document: Any) -> None:
         ("get", "/v1/models", "200"): api.ask("GET", "/v1/models"),
         ("get", "/v1/models/{model}", "200"): api.ask("GET", "/v1/models/aap/main"),
         ("get", "/v1/messages/{message_id}", "200"): api.ask("GET", f"/v1/messages/{message}"),
+        ("get", "/v1/status", "200"): api.ask("GET", "/v1/status"),
         ("get", "/v1/messages/{message_id}", "404"): api.ask("GET", "/v1/messages/none"),
     }
     for (method, path, status), reply in asked.items():

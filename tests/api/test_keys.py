@@ -5,15 +5,18 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
 
+import openai
 import pytest
 
 from aap.config import keys_file
-from aap.config.keys import add_key, remove_key
-from tests.api.conftest import HELLO, Api, StartApi, ask, environment
+from aap.config.keys import Scope, add_key, remove_key
+from aap.message import State
+from tests.api.conftest import CHAT, HELLO, Api, StartApi, ask, environment
 from tests.fixtures import bodies
 from tests.harness.wait import wait_until
 
@@ -79,6 +82,84 @@ def test_a_key_that_is_taken_away_soon_stops_counting(start_api: StartApi) -> No
     keys_file().unlink()
     time.sleep(0.6)
     assert api.post().status == 401
+
+
+MAY = {
+    "sender": ({Scope.ENQUEUE}, [200, 200, 403, 403]),
+    "watchdog": ({Scope.RECEIPTS}, [403, 200, 200, 403]),
+    "phone": ({Scope.ENQUEUE, Scope.RECEIPTS}, [200, 200, 200, 403]),
+    "owner": ({Scope.ADMIN}, [200, 200, 200, 200]),
+}
+
+
+def test_a_key_opens_what_its_scopes_say_and_nothing_else(start_api: StartApi) -> None:
+    for name, (scopes, _) in MAY.items():
+        add_key(keys_file(), name, f"aap_{name}", scopes=scopes)
+    api = start_api()
+    message = api.post(authorization=bearer("aap_owner")).id
+    asked = [
+        ("POST", CHAT),
+        ("GET", "/v1/models"),
+        ("GET", f"/v1/messages/{message}"),
+        ("GET", "/v1/status"),
+    ]
+    for name, (_, statuses) in MAY.items():
+        known = {"authorization": bearer(f"aap_{name}")}
+        got = [api.ask(method, path, HELLO, **known) for method, path in asked]
+        assert [reply.status for reply in got] == statuses, name
+        for reply in got:
+            assert reply.status == 200 or reply.error["code"] == "insufficient_scope"
+    assert len(api.inbox) == 1 + sum(statuses[0] == 200 for _, statuses in MAY.values())
+    with pytest.raises(openai.PermissionDeniedError):
+        api.client("aap_watchdog").chat.completions.create(model="aap", messages=[])
+
+
+def test_who_needs_no_key_sees_how_all_stands(api: Api) -> None:
+    api.post()
+    status = api.ask("GET", "/v1/status").json
+    (main,) = status["workspaces"]
+    assert (main["name"], main["paused"]) == ("main", False)
+    assert main["messages"] == {state: int(state == "inbox") for state in State}
+
+
+class Traffic(threading.Thread):
+    """Sends one message after another with one key; `statuses` has (when, status) of each."""
+
+    def __init__(self, api: Api, key: str) -> None:
+        super().__init__()
+        self.api, self.key, self.done = api, key, threading.Event()
+        self.statuses: list[tuple[float, int]] = []
+
+    def run(self) -> None:
+        connection = self.api.connect()
+        while not self.done.is_set():
+            asked = time.monotonic()
+            reply = ask(connection, body=HELLO, authorization=bearer(self.key))
+            self.statuses.append((asked, reply.status))
+        connection.close()
+
+
+def test_keys_are_rotated_while_messages_come(start_api: StartApi) -> None:
+    add_key(keys_file(), "old", "aap_old")
+    add_key(keys_file(), "other", "aap_other")
+    api = start_api()
+    old, other = Traffic(api, "aap_old"), Traffic(api, "aap_other")
+    old.start()
+    other.start()
+    add_key(keys_file(), "new", "aap_new")
+    time.sleep(0.6)
+    assert api.post(authorization=bearer("aap_new")).status == 200
+    remove_key(keys_file(), "old")
+    revoked = time.monotonic()
+    time.sleep(1.4)
+    for traffic in (old, other):
+        traffic.done.set()
+        traffic.join()
+    assert {status for _, status in other.statuses} == {200}
+    assert {status for asked, status in old.statuses if asked > revoked + 1} == {401}
+    assert {status for asked, status in old.statuses if asked < revoked - 0.1} == {200}
+    accepted = [status for each in (old, other) for _, status in each.statuses].count(200)
+    assert len(api.inbox) == accepted + 1
 
 
 def test_the_first_key_closes_what_was_open(start_api: StartApi) -> None:

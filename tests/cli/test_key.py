@@ -10,7 +10,7 @@ import pytest
 from harness.command import Run
 
 from aap.config import keys_file
-from aap.config.keys import KeyRing
+from aap.config.keys import KeyRing, Scope
 from aap.errors import Exit
 
 Documents = Callable[..., list[dict[str, Any]]]
@@ -40,6 +40,31 @@ def test_names_are_listed_and_revoked(aap: Run, documents: Documents) -> None:
     assert aap("key", "revoke", "phone").returncode == 0
     assert [each["name"] for each in documents("key", "ls")] == ["laptop"]
     assert KeyRing.load(keys_file()).check(made["key"]) is None
+
+
+def test_what_a_key_may_do_is_chosen_shown_and_kept(aap: Run, documents: Documents) -> None:
+    (made,) = documents("key", "new", "watchdog", "--scope", "receipts")
+    aap("key", "new", "phone")
+    aap("key", "new", "owner", "--scope", "admin")
+    listed = {each["name"]: each["scopes"] for each in documents("key", "ls")}
+    assert made["scopes"] == ["receipts"]
+    assert listed == {
+        "watchdog": ["receipts"],
+        "phone": ["enqueue", "receipts"],
+        "owner": ["admin"],
+    }
+    assert "enqueue,receipts" in aap("key", "ls").stdout
+    ring = KeyRing.load(keys_file())
+    assert not ring.allows("watchdog", Scope.ENQUEUE)
+    assert ring.allows("owner", Scope.ENQUEUE)
+
+
+@pytest.mark.parametrize("scope", ["", "all", "enqueue,", "Enqueue", "enqueue receipts"])
+def test_a_scope_that_is_none_makes_no_key(aap: Run, scope: str) -> None:
+    done = aap("key", "new", "phone", "--scope", scope)
+    assert (done.returncode, done.stdout) == (Exit.USAGE, "")
+    assert "there are: enqueue, receipts, admin" in done.stderr
+    assert not keys_file().exists()
 
 
 def test_a_taken_name_is_not_given_again(aap: Run) -> None:

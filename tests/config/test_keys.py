@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aap.config.keys import PLAIN_NAME, KeyRing, add_key, new_key, remove_key
+from aap.config.keys import CLIENT, PLAIN_NAME, KeyRing, Scope, add_key, new_key, remove_key
 from aap.errors import ConfigError, NotFoundError, UsageError
 
 
@@ -155,3 +155,38 @@ def test_after_its_last_key_a_file_still_asks_for_one(file: Path) -> None:
     remove_key(file, "phone")
     ring = KeyRing.load(file)
     assert (len(ring), ring.is_required) == (0, True)
+
+
+def test_a_key_from_before_there_were_scopes_is_a_clients(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text(f"phone sha256:{hashlib.sha256(b'one').hexdigest()}\n")
+    ring = KeyRing.load(file, "plain")
+    assert ring.scopes("phone") == ring.scopes(PLAIN_NAME) == CLIENT
+    assert not ring.allows("phone", Scope.ADMIN)
+
+
+def test_what_a_key_may_do_is_its_third_word_where_it_is_not_a_clients(file: Path) -> None:
+    add_key(file, "phone", "one")
+    add_key(file, "watchdog", "two", scopes={Scope.RECEIPTS})
+    add_key(file, "owner", "three", scopes={Scope.ADMIN})
+    words = [line.split()[2:] for line in file.read_text().splitlines()]
+    assert words == [[], ["receipts"], ["admin"]]
+    ring = KeyRing.load(file)
+    may = {name: [scope for scope in Scope if ring.allows(name, scope)] for name in ring.names}
+    assert may == {"phone": sorted(CLIENT), "watchdog": [Scope.RECEIPTS], "owner": list(Scope)}
+    assert ring.scopes("nobody") == frozenset()
+
+
+def test_the_same_key_with_other_scopes_is_another(file: Path) -> None:
+    add_key(file, "phone", "one")
+    assert add_key(file, "phone", "one", scopes={Scope.ENQUEUE})
+    assert not add_key(file, "phone", "one", scopes={Scope.ENQUEUE})
+    assert KeyRing.load(file).scopes("phone") == {Scope.ENQUEUE}
+
+
+@pytest.mark.parametrize("scopes", ["all", "enqueue,", ",", "enqueue, receipts", "ENQUEUE"])
+def test_a_scope_that_is_none_closes_the_door(file: Path, scopes: str) -> None:
+    add_key(file, "phone", "one")
+    file.write_text(file.read_text().replace("\n", f" {scopes}\n"))
+    with pytest.raises(ConfigError, match=":1:1: this "):
+        KeyRing.load(file)

@@ -12,6 +12,7 @@ app = group(
     help="The keys of clients, each with a name; without any, this machine needs none.",
     epilog="""
     aap key new phone
+    aap key new watchdog --scope receipts
     aap key revoke phone          a running API refuses it within a second
     """,
 )
@@ -21,12 +22,16 @@ app = group(
 def new(
     *,
     name: Annotated[str, typer.Argument(metavar="NEW", help="Whose key it is to be.")],
+    scope: Annotated[
+        str,
+        typer.Option(metavar="SCOPE,...", help="What it may do: enqueue, receipts, admin."),
+    ] = "enqueue,receipts",
     as_json: Json = False,
 ) -> int:
     """Make a key for a client and print it, this once."""
     from aap.cli import key as keys
 
-    return keys.new(name, as_json=as_json)
+    return keys.new(name, scope, as_json=as_json)
 
 
 @app.command("ls", cls=Command)
@@ -37,7 +42,7 @@ def ls(
     workspace: Workspace = None,
     config: ConfigFile = None,
 ) -> int:
-    """List the names of all keys."""
+    """List the names of all keys, and what they may do."""
     from aap.cli import key as keys
 
     return keys.ls(place_of(ctx, workspace, config), as_json=as_json)
