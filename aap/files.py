@@ -85,6 +85,22 @@ def make_folder(folder: Path) -> None:
         fsync_folder(folder.parent)
 
 
+def missing_folders(*paths: Path) -> list[Path]:
+    """Name the folders, ancestors included, that do not exist yet; parents first."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        line = [path, *path.parents]
+        found |= dict.fromkeys(folder for folder in reversed(line) if not folder.exists())
+    return list(found)
+
+
+def remove_empty(folders: list[Path]) -> None:
+    """Remove those of the folders that are there and empty, children first."""
+    for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+        with suppress(OSError):
+            folder.rmdir()
+
+
 def write_all(fd: int, data: bytes) -> None:
     """write(2) until nothing is left: a short write is no error (disk nearly full, signal)."""
     view = memoryview(data)

@@ -21,6 +21,7 @@ _aap() {
             ":uninstall") path="uninstall" ;;
             ":status") path="status" ;;
             ":doctor") path="doctor" ;;
+            ":completion") path="completion" ;;
             ":inbox") path="inbox" ;;
             ":config") path="config" ;;
             ":workspace") path="workspace" ;;
@@ -80,7 +81,7 @@ _aap() {
         *:--reason | *:--since | *:--older-than | *:--limit | *:--attachment | *:--timeout | *:--text | *:--scope | *:--cites) :; return ;;
         *:--id) COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")); return ;;
         *:--conversation) COMPREPLY=($(compgen -W "$(aap inbox conversations 2>/dev/null)" -- "$cur")); return ;;
-        *:--only | *:--skip) COMPREPLY=($(compgen -W "user.runtime user.bus user.linger config.parse config.secret config.keys config.units units.present units.enabled units.drift units.drop-ins units.version units.failed units.limit socket.listening socket.port socket.file socket.exposed socket.answers worker.path worker.workspace worker.oldest worker.orphans worker.run agent.found agent.login agent.outage agent.bypass sandbox.enforced sandbox.whole spool.permissions spool.fsync spool.rename spool.lock spool.space spool.strays spool.leftovers spool.corrupt spool.failed journal.readable journal.persistent journal.complete clock.sane skills.current openclaw.settings" -- "$cur")); return ;;
+        *:--only | *:--skip) COMPREPLY=($(compgen -W "user.runtime user.bus user.linger config.parse config.secret config.keys config.units units.present units.enabled units.drift units.drop-ins units.version units.failed units.limit socket.listening socket.port socket.file socket.exposed socket.answers worker.path worker.workspace worker.oldest worker.orphans worker.run agent.found agent.login agent.outage agent.bypass sandbox.enforced sandbox.whole spool.permissions spool.fsync spool.rename spool.lock spool.space spool.strays spool.leftovers spool.corrupt spool.failed journal.readable journal.persistent journal.complete clock.sane skills.current shell.current openclaw.settings" -- "$cur")); return ;;
         *:--state) COMPREPLY=($(compgen -W "inbox active deferred hold done failed" -- "$cur")); return ;;
         *:--dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; return ;;
     esac
@@ -97,6 +98,7 @@ _aap() {
             "uninstall") COMPREPLY=($(compgen -W "--system --user --purge --yes --json --workspace -w --config -h --help" -- "$cur")) ;;
             "status") COMPREPLY=($(compgen -W "--watch --json --workspace -w --config -h --help" -- "$cur")) ;;
             "doctor") COMPREPLY=($(compgen -W "--only --skip --fix --yes --dry-run --bundle --json --workspace -w --config -h --help" -- "$cur")) ;;
+            "completion") COMPREPLY=($(compgen -W "-h --help" -- "$cur")) ;;
             "inbox") COMPREPLY=($(compgen -W "-h --help" -- "$cur")) ;;
             "inbox ls") COMPREPLY=($(compgen -W "--state --conversation --since --older-than --limit --group --all --json --workspace -w --config -h --help" -- "$cur")) ;;
             "inbox show") COMPREPLY=($(compgen -W "--raw --attachment --output --force --json --workspace -w --config -h --help" -- "$cur")) ;;
@@ -151,10 +153,11 @@ _aap() {
         return
     fi
     case "$path" in
-        "") COMPREPLY=($(compgen -W "pause resume explain reply send logs install uninstall status doctor inbox config workspace key openclaw context skills agent" -- "$cur")) ;;
+        "") COMPREPLY=($(compgen -W "pause resume explain reply send logs install uninstall status doctor completion inbox config workspace key openclaw context skills agent" -- "$cur")) ;;
         "explain") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
         "reply") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
         "send") : ;;
+        "completion") COMPREPLY=($(compgen -W "bash zsh fish" -- "$cur")) ;;
         "inbox") COMPREPLY=($(compgen -W "ls show new wait watch stats done add retry hold release rm" -- "$cur")) ;;
         "inbox show") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
         "inbox done") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;

@@ -33,6 +33,7 @@ complete -c aap -n '__aap_at' -a install -d 'Put the systemd units in place, or 
 complete -c aap -n '__aap_at' -a uninstall -d 'Stop aap and take its units away; messages stay'
 complete -c aap -n '__aap_at' -a status -d 'Show on one screen whether messages are taken and handled'
 complete -c aap -n '__aap_at' -a doctor -d 'Check everything that a message needs; name the command that mends it'
+complete -c aap -n '__aap_at' -a completion -d 'Print the completion script for a shell; aap install puts it in place'
 complete -c aap -n '__aap_at' -a inbox -d 'The queue: list, show and settle messages'
 complete -c aap -n '__aap_at' -a config -d 'Settings, each with where it comes from'
 complete -c aap -n '__aap_at' -a workspace -d 'Several workspaces, each with messages, agent and session of its own'
@@ -117,8 +118,8 @@ complete -c aap -n '__aap_at status +' -l workspace -s w -x -a '(aap workspace n
 complete -c aap -n '__aap_at status +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at status +' -s h -l help -d 'Show help'
 
-complete -c aap -n '__aap_at doctor +' -l only -x -a 'user.runtime user.bus user.linger config.parse config.secret config.keys config.units units.present units.enabled units.drift units.drop-ins units.version units.failed units.limit socket.listening socket.port socket.file socket.exposed socket.answers worker.path worker.workspace worker.oldest worker.orphans worker.run agent.found agent.login agent.outage agent.bypass sandbox.enforced sandbox.whole spool.permissions spool.fsync spool.rename spool.lock spool.space spool.strays spool.leftovers spool.corrupt spool.failed journal.readable journal.persistent journal.complete clock.sane skills.current openclaw.settings' -d 'Only this check or group; may be repeated'
-complete -c aap -n '__aap_at doctor +' -l skip -x -a 'user.runtime user.bus user.linger config.parse config.secret config.keys config.units units.present units.enabled units.drift units.drop-ins units.version units.failed units.limit socket.listening socket.port socket.file socket.exposed socket.answers worker.path worker.workspace worker.oldest worker.orphans worker.run agent.found agent.login agent.outage agent.bypass sandbox.enforced sandbox.whole spool.permissions spool.fsync spool.rename spool.lock spool.space spool.strays spool.leftovers spool.corrupt spool.failed journal.readable journal.persistent journal.complete clock.sane skills.current openclaw.settings' -d 'Not this check or group; may be repeated'
+complete -c aap -n '__aap_at doctor +' -l only -x -a 'user.runtime user.bus user.linger config.parse config.secret config.keys config.units units.present units.enabled units.drift units.drop-ins units.version units.failed units.limit socket.listening socket.port socket.file socket.exposed socket.answers worker.path worker.workspace worker.oldest worker.orphans worker.run agent.found agent.login agent.outage agent.bypass sandbox.enforced sandbox.whole spool.permissions spool.fsync spool.rename spool.lock spool.space spool.strays spool.leftovers spool.corrupt spool.failed journal.readable journal.persistent journal.complete clock.sane skills.current shell.current openclaw.settings' -d 'Only this check or group; may be repeated'
+complete -c aap -n '__aap_at doctor +' -l skip -x -a 'user.runtime user.bus user.linger config.parse config.secret config.keys config.units units.present units.enabled units.drift units.drop-ins units.version units.failed units.limit socket.listening socket.port socket.file socket.exposed socket.answers worker.path worker.workspace worker.oldest worker.orphans worker.run agent.found agent.login agent.outage agent.bypass sandbox.enforced sandbox.whole spool.permissions spool.fsync spool.rename spool.lock spool.space spool.strays spool.leftovers spool.corrupt spool.failed journal.readable journal.persistent journal.complete clock.sane skills.current shell.current openclaw.settings' -d 'Not this check or group; may be repeated'
 complete -c aap -n '__aap_at doctor +' -l fix -d 'Run the cures that are safe'
 complete -c aap -n '__aap_at doctor +' -l yes -d 'Do not ask'
 complete -c aap -n '__aap_at doctor +' -l dry-run -d 'Show what --fix would run'
@@ -127,6 +128,9 @@ complete -c aap -n '__aap_at doctor +' -l json -d 'Print JSON for programs'
 complete -c aap -n '__aap_at doctor +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at doctor +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at doctor +' -s h -l help -d 'Show help'
+
+complete -c aap -n '__aap_at completion +' -s h -l help -d 'Show help'
+complete -c aap -n '__aap_at completion +' -x -a 'bash zsh fish'
 
 complete -c aap -n '__aap_at inbox' -a ls -d 'List the messages that are not handled, oldest first'
 complete -c aap -n '__aap_at inbox' -a show -d 'Show messages: who wrote, where, what, and what became of it'

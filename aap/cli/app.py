@@ -10,6 +10,7 @@ import typer
 from aap.cli import output
 from aap.cli.commands import (
     agent,
+    completion,
     config,
     context,
     doctor,
@@ -35,7 +36,7 @@ SECTIONS = {
     "Messages": ("inbox", "reply", "send"),
     "The agent": ("pause", "resume", "agent", "context", "skills"),
     "See what happens": ("status", "explain", "logs", "doctor"),
-    "Set up": ("install", "uninstall", "config", "workspace", "key", "openclaw"),
+    "Set up": ("install", "uninstall", "config", "workspace", "key", "openclaw", "completion"),
 }
 
 
@@ -61,7 +62,7 @@ app = parts.group(
     man aap                       more, with aap.conf(5) and aap-spool(5)
     """,
 )
-for module in (pause, explain, reply, send, logs, install, status, doctor):
+for module in (pause, explain, reply, send, logs, install, status, doctor, completion):
     app.add_typer(module.app)
 for module in (inbox, config, workspace, key, openclaw, context, skills, agent):
     app.add_typer(module.app, name=module.__name__.rpartition(".")[2])

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FILES = {"aap.bash": "bash", "_aap": "zsh", "aap.fish": "fish"}
+from aap.shared import COMPLETIONS
 
 
 @dataclass(frozen=True)
@@ -395,7 +395,7 @@ def script(shell: str) -> str:
 
 def main() -> None:
     """Write the scripts into the folder that is named."""
-    for name, shell in FILES.items():
+    for shell, (name, _) in COMPLETIONS.items():
         Path(sys.argv[1], name).write_text(script(shell), encoding="utf-8")
 
 

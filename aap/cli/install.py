@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aap import SPOOL_FOLDER
+from aap import SPOOL_FOLDER, files
 from aap.cli import output
 from aap.cli.place import Place
 from aap.errors import Exit, UsageError
@@ -36,6 +36,7 @@ def install(
     terminal and is an error elsewhere if the user does not linger. `yes` answers
     every question. Prints what was done (schema `aap.install/1`).
     """
+    from aap.cli import share
     from aap.systemd import manager as managers
     from aap.systemd.install import apply
     from aap.systemd.manager import Manager
@@ -50,8 +51,9 @@ def install(
     plan = prepare(manager, wish)
     report = apply(manager, wish, plan)
     told = _notes(place, loaded, plan.environ["PATH"]) if report.changed else ()
-    notes = [*report.notes, *told]
-    actions = (*report.actions, *_update_skills(wish.workspaces.values()))
+    wrote, advice = share.put(manager.mode)
+    notes = [*report.notes, *told, *advice]
+    actions = (*report.actions, *wrote, *_update_skills(wish.workspaces.values()))
     if as_json:
         output.write_json(
             "aap.install/1",
@@ -231,6 +233,7 @@ def uninstall(
     `purge` asks on a terminal and wants `yes` elsewhere. Prints what was done
     (schema `aap.uninstall/1`).
     """
+    from aap.cli import share
     from aap.systemd import record
     from aap.systemd.manager import Manager
     from aap.systemd.uninstall import uninstall as take_away
@@ -243,24 +246,24 @@ def uninstall(
     if purge and spools and not yes:
         _confirm_purge(spools)
     removal = take_away(manager)
-    skills = tuple(_remove_skills(workspaces))
+    others = (*share.remove(manager.mode), *_remove_skills(workspaces))
     there = [spool for spool in spools if spool.exists()]
     deleted = [spool for spool in there if purge or not _holds_anything(spool)]
     for spool in deleted:
         shutil.rmtree(spool)
-    record.remove_empty(list(removal.folders))
+    files.remove_empty(list(removal.folders))
     kept = [spool for spool in spools if spool.exists()]
     if as_json:
         output.write_json(
             "aap.uninstall/1",
-            changed=removal.changed or bool(skills),
-            actions=(*removal.actions, *skills),
+            changed=removal.changed or bool(others),
+            actions=(*removal.actions, *others),
             notes=removal.notes,
             deleted=deleted,
             kept=kept,
         )
         return Exit.OK
-    actions = (*removal.actions, *skills) or ("aap is not installed: nothing to do",)
+    actions = (*removal.actions, *others) or ("aap is not installed: nothing to do",)
     _tell((*actions, *(f"deleted {spool}" for spool in deleted if purge)), list(removal.notes))
     for spool in kept:
         output.note(f"the messages stay in {spool}; aap uninstall --purge deletes them")

@@ -7,8 +7,8 @@ from pathlib import Path
 from aap import skillset
 from aap.cli import output
 from aap.cli.place import Place
+from aap.copies import Step
 from aap.errors import Exit, UsageError
-from aap.skillset import Step
 
 _COLUMNS = (output.Column("SKILL", 20), output.Column("STATE", 10), output.Column("WHAT FOR"))
 

@@ -173,10 +173,8 @@ def rm(name: str, *, as_json: bool = False) -> int:
 @contextmanager
 def _all_or_nothing(folder: Path | None = None) -> Iterator[None]:
     """Put the file of workspaces back as it was if the block fails; a new folder goes again."""
-    from aap.systemd import record
-
     file = config.workspaces_file()
-    made = record.missing(folder) if folder else []
+    made = files.missing_folders(folder) if folder else []
     before = file.read_bytes() if file.exists() else None
     try:
         yield
@@ -185,7 +183,7 @@ def _all_or_nothing(folder: Path | None = None) -> Iterator[None]:
             files.write_atomic(file, before)
         elif file.exists():
             file.unlink()
-        record.remove_empty(made)
+        files.remove_empty(made)
         raise
 
 

@@ -84,7 +84,7 @@ class _Installation:
         )
         if new == before:
             return
-        self._undo.callback(record.remove_empty, missing)
+        self._undo.callback(files.remove_empty, missing)
         self._undo.callback(_restore_record, before, plan.mode)
         record.write(new)
 
@@ -93,7 +93,7 @@ class _Installation:
         wants = [links / f"{kind}.target.wants" for kind in ("sockets", "paths", "timers")]
         own = [(self._folder / name).parent for name in self._texts]
         state = record.record_file(self._plan.mode).parent
-        return record.missing(*own, *wants, state, *self._wish.folders)
+        return files.missing_folders(*own, *wants, state, *self._wish.folders)
 
     def _needs_linger(self) -> bool:
         return bool(self._wish.linger) and not managers.has_linger()

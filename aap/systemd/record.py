@@ -36,7 +36,7 @@ def unit_folder(mode: str) -> Path:
     """Return the folder of our units: the user's own folder ranks above it, so drop-ins survive."""
     if mode == SYSTEM:
         return Path("/etc/systemd/system")
-    return _base("XDG_DATA_HOME", ".local/share") / "systemd/user"
+    return share_folder(mode) / "systemd/user"
 
 
 def link_folder(mode: str) -> Path:
@@ -51,6 +51,18 @@ def record_file(mode: str) -> Path:
     if mode == SYSTEM:
         return Path("/var/lib/aap/install.json")
     return _base("XDG_STATE_HOME", ".local/state") / "aap/install.json"
+
+
+def share_folder(mode: str) -> Path:
+    """Return the folder below which man and the shells look for what is no part of a package."""
+    if mode == SYSTEM:
+        return Path("/usr/local/share")
+    return _base("XDG_DATA_HOME", ".local/share")
+
+
+def shared_file(mode: str) -> Path:
+    """Return where it is kept what was put there."""
+    return record_file(mode).with_name("shared.json")
 
 
 def read(mode: str) -> Record | None:
@@ -89,19 +101,3 @@ def write(record: Record) -> None:
 def remove(mode: str) -> None:
     """Forget the record."""
     record_file(mode).unlink(missing_ok=True)
-
-
-def missing(*paths: Path) -> list[Path]:
-    """Name the folders, ancestors included, that do not exist yet; parents first."""
-    found: dict[Path, None] = {}
-    for path in paths:
-        line = [path, *path.parents]
-        found |= dict.fromkeys(folder for folder in reversed(line) if not folder.exists())
-    return list(found)
-
-
-def remove_empty(folders: list[Path]) -> None:
-    """Remove those of the folders that are there and empty, children first."""
-    for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
-        with suppress(OSError):
-            folder.rmdir()

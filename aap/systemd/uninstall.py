@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from aap import files
 from aap.errors import AapError, UsageError
 from aap.systemd import manager as managers
 from aap.systemd import record, units
@@ -113,5 +114,5 @@ def _undo_linger(notes: list[str]) -> list[str]:
 
 def _remove_folders(known: Record | None) -> list[Path]:
     folders = [Path(folder) for folder in known.folders] if known else []
-    record.remove_empty(folders)
+    files.remove_empty(folders)
     return [folder for folder in folders if folder.exists()]

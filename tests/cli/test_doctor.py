@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 from harness.command import AAP, CHECKOUT, Run, Terminal, chat, environment, execute
 
-from aap import skillset
+from aap import __version__, copies, shared, skillset
 from aap.cli.checks import CHECKS, Finding, Patient, examine
 from aap.cli.place import Place
 from aap.errors import Exit
 from aap.inbox import Pause, Spool, write_pause
 from aap.log import DailyLog
 from aap.message import State
+from aap.systemd import record
+from aap.systemd.units import Plan
 
 SEVERITIES = ["ok", "note", "warn", "FAIL"]
 SHM = Path("/dev/shm")
@@ -324,11 +326,32 @@ def test_skills_of_another_version(workspace: Path) -> None:
     known = json.loads(manifest.read_text())
     path = next(iter(known["files"]))
     (workspace / path).write_text("what an older aap wrote")
-    known["files"][path] = skillset._fingerprint(b"what an older aap wrote")
+    known["files"][path] = copies.fingerprint(b"what an older aap wrote")
     manifest.write_text(json.dumps(known))
     assert_cured("skills.current", "warn", "another version")
     (workspace / path).write_text("mine")
     assert look("skills.current").severity == "note"
+
+
+def test_manual_pages_and_completions_of_another_version(home: Path) -> None:
+    assert examine(Patient(Place()), ["shell.current"]) == []  # nothing is installed
+    plan = Plan("python3", "127.0.0.1:7011", {}, home / "secrets")
+    record.write(record.Record(__version__, plan, ()))
+    assert look("shell.current").severity == "note"
+    share, manifest = record.share_folder("user"), record.shared_file("user")
+    shared.install(share, manifest)
+    assert look("shell.current").severity == "ok"
+    page = share / "man/man1/aap.1"
+    page.write_text("what an older aap wrote")
+    assert look("shell.current").severity == "note"  # or somebody else
+    known = json.loads(manifest.read_text())
+    known["files"]["man/man1/aap.1"] = copies.fingerprint(page.read_bytes())
+    manifest.write_text(json.dumps(known))
+    found = look("shell.current")
+    assert (found.severity, found.fix, found.safe) == ("warn", "aap install --user", True)
+    # What `aap install` does; it needs a systemd for the rest.
+    assert [each.action for each in shared.install(share, manifest)] == ["updated"]
+    assert look("shell.current").severity == "ok"
 
 
 def test_openclaw_that_does_not_know_us(home: Path) -> None:

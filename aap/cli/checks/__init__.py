@@ -83,6 +83,7 @@ CHECKS: dict[str, Check] = {
     "journal.complete": Check(machine.journal_complete, "a trace may have holes"),
     "clock.sane": Check(machine.clock_sane, "messages are ordered, retried and removed by it"),
     "skills.current": Check(others.skills_current, "agents do what they read there"),
+    "shell.current": Check(others.shell_current, "man and the Tab key say what was true once"),
     "openclaw.settings": Check(
         others.openclaw_settings,
         "with others OpenClaw answers in the agent's place, or drops messages",

@@ -1,10 +1,11 @@
-"""Programs around aap: the skills that agents read, and OpenClaw in front."""
+"""Programs around aap: agents with their skills, the shells and man, OpenClaw in front."""
 
 from __future__ import annotations
 
-from aap import skillset
+from aap import shared, skillset
 from aap.cli.checks.finding import (
     FAIL,
+    INSTALL,
     NOTE,
     OK,
     WARN,
@@ -13,9 +14,11 @@ from aap.cli.checks.finding import (
     Patient,
     Site,
     in_each,
+    installation,
     settings_of,
 )
 from aap.errors import NotFoundError
+from aap.systemd import record
 
 
 def skills_current(patient: Patient) -> Found:
@@ -37,6 +40,23 @@ def _compare_skills(site: Site) -> Found:
         yield Finding(NOTE, f"{', '.join(changed)}: changed by yourself")
     if not (old or missing or changed):
         yield Finding(OK, "the skills are up to date")
+
+
+def shell_current(patient: Patient) -> Found:
+    """Compare the manual pages and completions that were installed with aap's own."""
+    installation(patient)
+    mode = patient.manager.mode
+    share = record.share_folder(mode)
+    states = shared.states(share, record.shared_file(mode))
+    if "old" in states:
+        said = f"manual pages or completions in {share} are of another version of aap"
+        yield Finding(WARN, said, INSTALL, safe=True)
+    if "missing" in states:
+        yield Finding(NOTE, f"manual pages or completions are missing in {share}", INSTALL)
+    if "changed" in states:
+        yield Finding(NOTE, f"manual pages or completions in {share} were changed by yourself")
+    if states == {"installed"}:
+        yield Finding(OK, f"manual pages and completions in {share}")
 
 
 def openclaw_settings(patient: Patient) -> Found:

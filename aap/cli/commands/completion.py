@@ -1,0 +1,27 @@
+"""`aap completion`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from aap.cli.commands.parts import Command, group
+
+app = group()
+
+
+@app.command(
+    cls=Command,
+    epilog="""
+    eval "$(aap completion bash)"
+    aap completion zsh >~/.zfunc/_aap
+    """,
+)
+def completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="Which shell.")],
+) -> int:
+    """Print the completion script for a shell; aap install puts it in place."""
+    from aap.cli import share
+
+    return share.completion(shell)
