@@ -4,45 +4,66 @@
 
 Codex and Claude Code call hooks with the same JSON. After a tool call the answer
 adds a notice to what the model sees; when the agent is about to stop, it goes on.
-A message that was told is claimed, so it is told once, and ends with its run.
+
+Whether the CLI passed an answer on, the hook is not told: it may have been over its
+time, or the agent at its end. The next event of the same run shows it. So a message
+is told once, and claimed for the run at the event after that; a run that ends before
+leaves it in inbox/ for the next one. What was never shown is never settled.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aap import SPOOL_FOLDER, files
 from aap.agents.prompt import Item, later_prompt
 from aap.bodies import digest
-from aap.inbox import Entry, Spool, read_pause
+from aap.errors import FormatError
+from aap.inbox import Entry, Spool, check_format, read_pause
 from aap.message import Digest, State, id_time
 
 RUN_FILE = "RUN"  # what runs now, for `aap status` and for this; gone when nothing does
+TOLD_FILE = "TOLD"  # a line for each message that a run was told of: the run's key, the id
+_EVENTS = frozenset(("PostToolUse", "Stop"))
 _WINDOW = 256
 _MOST = 20
+
+
+class _Run(NamedTuple):
+    key: str
+    conversations: frozenset[str]
 
 
 def tell(workspace: Path, event: bytes, out: int = 1) -> None:
     """Write the hook's answer to `out`; nothing if there is nothing to tell."""
     spool = Spool(workspace / SPOOL_FOLDER)
     name = _event_name(event)
-    tells = name in {"PostToolUse", "Stop"} and not read_pause(spool.root)
-    later = _later(spool) if tells else []
-    if not later:
+    run = _read_run(spool.root) if name in _EVENTS else None
+    if run is None:
         return
-    now = time.time()
-    items = [Item(entry.id, said, max(0.0, now - id_time(entry.id))) for entry, said in later]
-    answer = json.dumps(_answer(name, later_prompt(items))).encode()
-    # Told before it is claimed: who is killed in between is told again, never forgotten.
-    files.write_all(out, answer)
-    for entry, _ in later:
+    told = _read_told(spool.root, run)
+    _claim(spool, told)
+    later = [] if read_pause(spool.root) else _later(spool, run, told)
+    if later:
+        now = time.time()
+        items = [Item(entry.id, said, max(0.0, now - id_time(entry.id))) for entry, said in later]
+        answer = json.dumps(_answer(name, later_prompt(items))).encode()
+        ids = [item.id for item in items]
+        _tell_once(spool.root, run, ids, lambda: files.write_all(out, answer))
+
+
+def forget_run(root: Path) -> None:
+    """Take away what hooks knew of a run that has ended."""
+    for name in (RUN_FILE, TOLD_FILE):
         with suppress(OSError):
-            spool.claim(entry)
+            (root / name).unlink()
 
 
 def _event_name(event: bytes) -> str:
@@ -53,20 +74,57 @@ def _event_name(event: bytes) -> str:
     return str(facts.get("hook_event_name", "")) if isinstance(facts, dict) else ""
 
 
-def _later(spool: Spool) -> list[tuple[Entry, Digest]]:
-    """Find what waits of the conversations that the current run is about."""
+def _read_run(root: Path) -> _Run | None:
+    """Return the run that the event is of, if it is about conversations."""
+    with suppress(OSError, ValueError, LookupError, TypeError, FormatError):
+        check_format(root)
+        facts = json.loads((root / RUN_FILE).read_bytes())
+        conversations = frozenset(map(str, facts["conversations"]))
+        key = f"{facts.get('pid')}/{facts.get('started')}"
+        return _Run(key, conversations) if conversations else None
+    return None
+
+
+def _read_told(root: Path, run: _Run) -> frozenset[str]:
     try:
-        conversations = set(json.loads((spool.root / RUN_FILE).read_bytes())["conversations"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    if not conversations:
-        return []
+        lines = (root / TOLD_FILE).read_text("ascii", "replace").splitlines()
+    except OSError:
+        return frozenset()
+    words = [line.split(" ") for line in lines]
+    return frozenset(each[1] for each in words if len(each) == 2 and each[0] == run.key)
+
+
+def _tell_once(root: Path, run: _Run, ids: list[str], tell_now: Callable[[], None]) -> None:
+    """Tell, and note it after that: who is killed in between is told again, never forgotten."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        fd = os.open(root / TOLD_FILE, flags, files.FILE_MODE)
+    except OSError:
+        return  # it can wait; an agent that is told at each event cannot come to its end
+    try:
+        with suppress(OSError):
+            files.write_all(fd, b"\n")  # takes the room on a full disk for what follows
+            tell_now()
+            files.write_all(fd, "".join(f"{run.key} {each}\n" for each in ids).encode())
+    finally:
+        os.close(fd)
+
+
+def _claim(spool: Spool, told: frozenset[str]) -> None:
+    for entry in spool.entries(State.INBOX, State.DEFERRED) if told else ():
+        if entry.id in told:
+            with suppress(OSError):
+                spool.claim(entry)
+
+
+def _later(spool: Spool, run: _Run, told: frozenset[str]) -> list[tuple[Entry, Digest]]:
+    """Find what waits of the conversations that the run is about, in their order."""
     found = []
-    for entry in spool.entries(State.INBOX, limit=_WINDOW):
-        if entry.name and entry.is_message:
+    for entry in spool.entries(State.INBOX, State.DEFERRED, limit=_WINDOW):
+        if entry.name and entry.is_message and entry.id not in told:
             with suppress(OSError):
                 said = digest(spool.read(entry))
-                if said.conversation and str(said.conversation) in conversations:
+                if said.conversation and str(said.conversation) in run.conversations:
                     found.append((entry, said))
     return found[:_MOST]
 
@@ -79,3 +137,4 @@ def _answer(name: str, text: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     tell(Path(sys.argv[1]), sys.stdin.buffer.read())
+    os._exit(0)  # what was told counts as told: the CLI must have no time left to drop it

@@ -28,7 +28,7 @@ from aap.config import Settings
 from aap.inbox import Spool
 from aap.log import DailyLog
 from aap.message import Conversation
-from aap.worker.hook import RUN_FILE
+from aap.worker.hook import RUN_FILE, forget_run
 from aap.worker.run import Limits, Run
 from aap.worker.sessions import Session, Slot, new_id
 from aap.worker.stop import Stop
@@ -211,8 +211,7 @@ class Runner:
             return Ended(127, error=f"cannot start {os.fsdecode(argv[0])}: {error.strerror}")
         finally:
             transcript.close()
-            with suppress(OSError):
-                (self._spool.root / RUN_FILE).unlink()
+            forget_run(self._spool.root)
 
     def _environment(self) -> dict[str, str]:
         environment = {key: value for key, value in os.environ.items() if key not in _PRIVATE}

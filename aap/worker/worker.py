@@ -21,7 +21,7 @@ from aap.log import DailyLog
 from aap.message import State, id_time
 from aap.worker import family
 from aap.worker.batch import Queue
-from aap.worker.hook import RUN_FILE
+from aap.worker.hook import forget_run
 from aap.worker.outage import Outage
 from aap.worker.runner import Runner, Task
 from aap.worker.stop import Stop
@@ -93,8 +93,7 @@ class Worker:
         return pause is None and not self._stop.asked
 
     def _recover(self) -> None:
-        with suppress(FileNotFoundError):
-            (self._spool.root / RUN_FILE).unlink()
+        forget_run(self._spool.root)
         for entry in self._spool.recover():
             self._log.event("notice", "worker", "recovered", id=entry.id)
 
@@ -110,7 +109,7 @@ class Worker:
                 conversation=self._queue.digest(entry).conversation,
             )  # fmt: skip
         outcome = self._try(batch)
-        # All of active/ is this run's: a hook may have claimed later messages for it.
+        # All of active/ is this run's: a hook claimed later messages that the agent has seen.
         left = self._spool.entries(State.ACTIVE)
         for entry in left:
             if entry.id not in {each.id for each in batch}:
