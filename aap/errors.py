@@ -73,3 +73,9 @@ class ConfigError(AapError):
     """A configuration that cannot be used as it stands."""
 
     code = Exit.BAD_CONFIG
+
+
+class FormatError(AapError):
+    """A spool was written by a newer aap, and must not be touched by this one."""
+
+    code = Exit.BAD_CONFIG

@@ -1,5 +1,8 @@
 """Whether an inbox may take one more message: how full it is, how full its disk is.
 
+And whose it is: a newer aap may have been installed, and have changed what is in it,
+while this one still runs.
+
 Counting 100,000 files takes half a second, so they are counted seldom, in a thread,
 and what was accepted since is added. The worker only takes away: between two counts
 the gauge shows too much at worst, and a count comes before anything is refused.
@@ -13,7 +16,8 @@ import time
 from typing import NamedTuple
 
 from aap.api.problems import InboxFullError, UnavailableError
-from aap.inbox import Spool
+from aap.errors import FormatError
+from aap.inbox import Spool, check_format
 from aap.message import State
 
 _DISK_FRESH = 0.1  # seconds for which a look at the disk is believed
@@ -80,10 +84,20 @@ class Gauge:
     def _check_disk(self, size: int) -> None:
         now = time.monotonic()
         if now - self._disk_seen_at > _DISK_FRESH:
-            self._disk_seen_at = now
+            self._look_at_format()
             self._look_at_disk()
+            self._disk_seen_at = now
         if size > self._room:
             raise UnavailableError("The disk is full.", retry_after=10, code="disk_full")
+
+    def _look_at_format(self) -> None:
+        try:
+            check_format(self._spool.root)
+        except FormatError as error:
+            said = "The inbox belongs to a newer version of aap than the one that answers here."
+            raise UnavailableError(said, retry_after=10, code="newer_spool") from error
+        except OSError:
+            return  # writing will tell what is wrong
 
     def _look_at_disk(self) -> None:
         try:

@@ -19,7 +19,7 @@ from aap.api.journal import Journal
 from aap.api.keys import LiveKeys
 from aap.api.server import Server
 from aap.config import Loaded, Settings, is_loopback, keys_file, load, spool_root
-from aap.errors import AapError, ConfigError, Exit, UsageError
+from aap.errors import AapError, ConfigError, Exit, FormatError, UsageError
 from aap.inbox import Spool
 from aap.systemd.daemon import listen_sockets
 
@@ -152,7 +152,8 @@ def _serve(
 
 def _spool(workspace: Path) -> Spool:
     spool = Spool(spool_root(Settings(workspace=workspace)))
-    with suppress(OSError):  # in the sandbox only inbox/ can be written; writing tells the rest
+    # In the sandbox only inbox/ can be written; each message finds out what is wrong.
+    with suppress(OSError, FormatError):
         spool.create()
     return spool
 

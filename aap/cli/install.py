@@ -141,11 +141,12 @@ def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _spool_folders(workspaces: Iterable[Path]) -> Iterator[Path]:
-    from aap.inbox import Spool
+    from aap.inbox import Spool, check_format
     from aap.inbox.spool import NOTES
 
     for path in workspaces:
         spool = Spool(path / SPOOL_FOLDER)
+        check_format(spool.root)  # before an older aap takes a newer one's place
         yield from (spool.folder(state) for state in State)
         yield spool.root / NOTES
         yield spool.logs

@@ -32,11 +32,13 @@ class Place:
 
     @cached_property
     def spool(self) -> Spool:
-        """The workspace's spool, which need not exist yet."""
+        """The workspace's spool, which need not exist yet. Raises FormatError for a newer one."""
         from aap import config
-        from aap.inbox import Spool
+        from aap.inbox import Spool, check_format
 
-        return Spool(config.spool_root(self.settings))
+        root = config.spool_root(self.settings)
+        check_format(root)
+        return Spool(root)
 
     @cached_property
     def log(self) -> DailyLog:

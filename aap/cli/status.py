@@ -12,7 +12,7 @@ from aap.cli import output
 from aap.cli.activity import LastRun, Outage, Queue, Run, look_at_spool
 from aap.cli.place import Place
 from aap.errors import AapError, Exit, NotRunningError
-from aap.inbox import Pause
+from aap.inbox import Pause, check_format
 
 if TYPE_CHECKING:
     from aap.systemd.manager import Unit
@@ -91,10 +91,15 @@ def take(place: Place) -> Picture:
         trouble = error
     units = {each.path: each for each in found.workspaces} if found else {}
     views = tuple(
-        View(name, path, look_at_spool(path / SPOOL_FOLDER), units.get(path), _agent(place, path))
+        View(name, path, _queue(path / SPOOL_FOLDER), units.get(path), _agent(place, path))
         for name, path in paths.items()
     )
     return Picture(known, found, trouble, views)
+
+
+def _queue(root: Path) -> Queue:
+    check_format(root)
+    return look_at_spool(root)
 
 
 def _agent(place: Place, path: Path) -> str:

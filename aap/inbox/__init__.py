@@ -4,6 +4,7 @@
 """
 
 from aap.inbox.entry import Entry, is_visible
+from aap.inbox.format import check_format
 from aap.inbox.pause import Pause, end_pause, read_pause, write_pause
 from aap.inbox.spool import Spool, Staged
 
@@ -12,6 +13,7 @@ __all__ = [
     "Pause",
     "Spool",
     "Staged",
+    "check_format",
     "end_pause",
     "is_visible",
     "read_pause",

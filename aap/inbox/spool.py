@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from aap import files
 from aap.errors import NotFoundError, TryAgainError, UsageError
 from aap.inbox.entry import Entry, is_visible, read_entry
+from aap.inbox.format import check_format, mark_format
 from aap.message import ID_CHARS, PRINT_CHARS, IdClock, Name, State, id_time, parse_name
 
 NOTES = "notes"
@@ -101,9 +102,14 @@ class Spool:
         return self.root / LOGS
 
     def create(self) -> None:
-        """Make the folders that are missing."""
+        """Make the folders that are missing; whoever writes here calls it first.
+
+        Raises FormatError, and touches nothing, if a newer aap wrote the spool.
+        """
+        check_format(self.root)
         for name in (*(state.value for state in State), NOTES, LOGS, CONTEXT):
             files.make_folder(self.root / name)
+        mark_format(self.root)
 
     @contextmanager
     def lock(self, patience: float = 0.0) -> Iterator[None]:
@@ -360,7 +366,7 @@ class Spool:
             self.note(message_id, **event)
 
     def notes(self, message_id: str) -> list[dict[str, Any]]:
-        """What was noted of a message, oldest first; a line torn by a crash is left out."""
+        """What was noted of a message, oldest first; what is no object, as a torn line, is not."""
         try:
             text = self._notes_path(message_id).read_bytes().decode("utf-8", "replace")
         except FileNotFoundError:
@@ -369,9 +375,9 @@ class Spool:
 
         notes = []
         for line in text.splitlines():
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 notes.append(json.loads(line))
-        return notes
+        return [note for note in notes if isinstance(note, dict)]
 
     @contextmanager
     def lock_notes(self, message_id: str, patience: float = 0.0) -> Iterator[None]:

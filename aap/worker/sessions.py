@@ -74,7 +74,9 @@ class Slot:
         """Return the session; None if there is none that can be read."""
         try:
             facts = json.loads(self._path.read_bytes())
-            return Session(**{**facts, "counted": tuple(facts.get("counted", (0, 0, 0)))})
+            # Other members are a newer aap's.
+            known = {field: facts[field] for field in Session._fields if field in facts}
+            return Session(**{**known, "counted": tuple(facts.get("counted", (0, 0, 0)))})
         except (OSError, ValueError, TypeError):
             return None
 

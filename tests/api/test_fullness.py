@@ -100,7 +100,7 @@ def test_a_full_disk_is_a_503_and_leaves_nothing_behind(
 @needs_mounts
 def test_a_disk_without_inodes_is_a_503(start_api: StartApi, tmp_path: Path) -> None:
     (tmp_path / "ws").mkdir()
-    mounts = in_own_mounts(f"mount -t tmpfs -o nr_inodes=12 tmpfs {tmp_path}/ws")
+    mounts = in_own_mounts(f"mount -t tmpfs -o nr_inodes=14 tmpfs {tmp_path}/ws")
     api = start_api(*mounts, MIN_FREE="0", MIN_FREE_INODES="0")
     statuses = [api.post().status for _ in range(12)]
     assert statuses[0] == 200

@@ -98,6 +98,18 @@ def test_a_file_of_keys_that_others_can_change(home: Path) -> None:
 # The spool
 
 
+def test_a_spool_of_a_newer_aap(spool: Spool) -> None:
+    mark = spool.root / "FORMAT"
+    assert look("spool.format").severity == "ok"
+    mark.write_text("2\n")
+    found = look("spool.format")
+    assert found.severity == "FAIL"
+    assert "is of format '2'" in found.text
+    assert "upgrade aap" in found.fix
+    mark.unlink()
+    assert look("spool.format").severity == "ok"
+
+
 def test_a_spool_that_others_can_look_into(spool: Spool) -> None:
     spool.folder(State.INBOX).chmod(0o750)
     assert_cured("spool.permissions", "warn", "inbox")

@@ -26,8 +26,8 @@ from aap.cli.checks.finding import (
     Unasked,
     in_each,
 )
-from aap.errors import TryAgainError
-from aap.inbox import Entry, Spool, is_visible
+from aap.errors import FormatError, TryAgainError
+from aap.inbox import Entry, Spool, check_format, is_visible
 from aap.message import State, parse_name
 
 SLOW_FSYNC = 0.25
@@ -43,6 +43,20 @@ def _there(site: Site) -> Path:
     if not site.spool.root.is_dir():
         raise Unasked
     return site.spool.root
+
+
+def spool_format(patient: Patient) -> Found:
+    """Look whether this aap knows the rules by which the spool is to be read."""
+    yield from in_each(patient, _look_at_format)
+
+
+def _look_at_format(site: Site) -> Found:
+    try:
+        check_format(_there(site))
+    except FormatError as error:
+        yield Finding(FAIL, str(error), error.hint)
+        return
+    yield Finding(OK, "this version of aap can read it")
 
 
 def spool_permissions(patient: Patient) -> Found:
