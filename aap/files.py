@@ -166,7 +166,7 @@ def move(source: Path, target: Path) -> None:
     """rename(2) from one folder to another, durable in both.
 
     The target folder first: a crash in between may show the file in both
-    (which recovery mends), never in neither.
+    (aap.inbox.twins mends that), never in neither.
     """
     source.rename(target)
     fsync_folder(target.parent)

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from aap import files
 from aap.errors import NotFoundError, TryAgainError, UsageError
+from aap.inbox import twins
 from aap.inbox.entry import Entry, is_visible, read_entry
 from aap.inbox.format import check_format, mark_format
 from aap.message import ID_CHARS, PRINT_CHARS, IdClock, Name, State, id_time, parse_name
@@ -33,6 +34,10 @@ CONTEXT = "context"
 LOCK = "LOCK"
 
 ALL_STATES = tuple(State)
+
+# The nearer to its end, the later. Of two names the later one counts: what was settled
+# or put on hold stays so, and a move that nobody was told of may as well not have been.
+_PROGRESS = (State.INBOX, State.ACTIVE, State.DEFERRED, State.FAILED, State.HOLD, State.DONE)
 
 _TOGETHER = 4  # messages from which one sync of the file system is quicker than one each
 _LEFT_OVER_AFTER = 3600.0  # a hidden file this old has lost its writer
@@ -327,7 +332,8 @@ class Spool:
             raise UsageError(f"{len(found)} messages start with {prefix!r}", hint=f"such as {ids}")
         if not found:
             raise NotFoundError(f"no message {prefix!r}", hint="aap inbox ls --all")
-        return (exact or found)[0]
+        # Seen twice while it moved, or a twin: what is left to do counts.
+        return min(exact or found, key=lambda entry: entry.state is State.DONE)
 
     def read(self, entry: Entry, limit: int | None = None) -> bytes:
         """Return the bytes of a message, as they came.
@@ -412,6 +418,7 @@ class Spool:
                 files.fsync_folder(folder)
 
     def _move(self, entry: Entry, state: State, name: Name | None = None) -> Entry:
+        self._untwin(entry)
         # A foreign name may have been used before, and rename(2) replaces: give an id.
         new = name or entry.name or Name(self._next_id(os.fsencode(entry.path.name)))
         target = self.folder(state) / str(new)
@@ -421,6 +428,27 @@ class Spool:
             entry.path.rename(target)
             self._unsynced |= {target.parent: None, entry.path.parent: None}
         return Entry(state, target, parse_name(target.name))
+
+    def _untwin(self, entry: Entry) -> None:
+        """Leave a file one name. Raises FileNotFoundError if it is not this one."""
+        if not twins.has_other_names(entry.path):
+            return
+        names = twins.find_names(entry.path, [self.folder(state) for state in _PROGRESS])
+        if not names:
+            return
+        twins.keep_last(names)
+        if names[-1] != entry.path:
+            raise FileNotFoundError(errno.ENOENT, "moved on", str(entry.path))
+
+    def assure(self, entry: Entry) -> None:
+        """Make durable that a message is where it is: who brought it there may have died first."""
+        if self._unsynced is not None:
+            self._unsynced[entry.path.parent] = None
+            return
+        files.fsync_folder(entry.path.parent)
+        while not entry.path.exists():
+            entry = self.find(entry.id)
+            files.fsync_folder(entry.path.parent)
 
     def adopt(self, entry: Entry, raw: bytes) -> Entry:
         """Give a foreign file an id of its own, in place: ids are never reused, names are."""
@@ -447,7 +475,7 @@ class Spool:
     def settle(self, message: str | Entry) -> bool:
         """Mark a message as handled, wherever it is; False if it was already.
 
-        Raises NotFoundError if there is no such message.
+        Either way that is on the disk. Raises NotFoundError if there is no such message.
         """
         entry = self.find(message) if isinstance(message, str) else message
         while entry.state is not State.DONE:
@@ -456,6 +484,7 @@ class Spool:
                 self._move(entry, State.DONE)
                 return True
             entry = self.find(entry.id)
+        self.assure(entry)
         return False
 
     def defer(self, entry: Entry, at: float, reason: str) -> Entry:
@@ -493,6 +522,7 @@ class Spool:
 
     def remove(self, entry: Entry) -> None:
         """Delete a message and its notes for good. Raises IsADirectoryError for a folder."""
+        self._untwin(entry)
         entry.path.unlink()
         if self._unsynced is None:
             files.fsync_folder(entry.path.parent)
@@ -506,7 +536,11 @@ class Spool:
     def recover(self) -> list[Entry]:
         """Bring back what a dead worker had claimed; call it with the lock held."""
         self._sweep_left_overs(time.time())
-        return [self._move(entry, State.INBOX) for entry in self.entries(State.ACTIVE)]
+        recovered = []
+        for entry in self.entries(State.ACTIVE):
+            with suppress(FileNotFoundError):  # settled meanwhile, or had been
+                recovered.append(self._move(entry, State.INBOX))
+        return recovered
 
     def admit(self, now: float) -> list[Entry]:
         """Bring back the deferred messages that are due."""

@@ -119,6 +119,8 @@ class Queue:
             self._log.event(
                 "warning", "worker", "put-aside", id=aside.id, name=entry.path.name, reason=reason
             )
+        except FileNotFoundError:
+            pass
         except OSError as error:
             # Somebody else's folder, say, cannot be moved. Work on around it; the
             # exit code tells systemd that inbox/ is not empty.
