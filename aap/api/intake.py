@@ -82,7 +82,10 @@ class Intake:
         underway = self._find_underway(raw, retry)
         if underway is not None:
             return underway
-        known = await self._known.find(raw, retry)
+        try:
+            known = await self._known.find(raw, retry)
+        except OSError as error:
+            raise self._unavailable(error) from error
         if known is None:
             return None
         done = asyncio.get_running_loop().create_future()

@@ -58,9 +58,9 @@ class Known:
             self._forget()  # what was pruned is gone when it is read again
 
     async def find(self, raw: bytes, retry: Retry) -> str | None:
-        """Return the id of the message that `raw` repeats, or None.
+        """Return the id of the message that `raw` repeats, or None. It is on the disk.
 
-        Raises KeyReusedError if the key came with another body.
+        Raises KeyReusedError if the key came with another body; OSError.
         """
         if not self._complete:
             self._gathering = True  # before the look, so that nothing falls in between
@@ -79,6 +79,8 @@ class Known:
         young = [e for e in self._spool.matches(wanted) if id_time(e.id) >= oldest]
         for entry in young:
             if self._read(entry) == raw:
+                # Seen is not kept: the API that stored it may have been killed in between.
+                self._spool.assure(entry)
                 return entry.id
         if young and retry.key:
             raise KeyReusedError("This Idempotency-Key was used with another body.")

@@ -113,21 +113,35 @@ def test_files_are_private_and_named_by_their_id(api: Api) -> None:
     assert (name.id, name.attempts) == (message_id, 0)
 
 
-def test_the_body_is_not_acked_before_it_is_fsynced(start_api: StartApi, tmp_path: Path) -> None:
-    trace = tmp_path / "trace"
+def traced(start_api: StartApi, trace: Path, posts: int, **headers: str) -> list[str]:
+    """The system calls that matter, of an API that takes the same message so often."""
     calls = "trace=fsync,rename,renameat,renameat2,write,writev,sendto,sendmsg"
     wrapper = ("strace", "-f", "-o", str(trace), "-e", calls, "-s", "40")
     try:
         api = start_api(*wrapper)
     except FileNotFoundError:
         pytest.skip("strace is not installed")
-    api.post()
-    (traced,) = psutil.Process(api.process.pid).children()
-    traced.terminate()
+    for _ in range(posts):
+        api.post(**headers)
+    (process,) = psutil.Process(api.process.pid).children()
+    process.terminate()
     api.process.wait(10)
-    lines = trace.read_text().splitlines()
+    return trace.read_text().splitlines()
+
+
+def test_the_body_is_not_acked_before_it_is_fsynced(start_api: StartApi, tmp_path: Path) -> None:
+    lines = traced(start_api, tmp_path / "trace", 1)
     stored = next(n for n, line in enumerate(lines) if "write(" in line and "messages" in line)
     acked = next(n for n, line in enumerate(lines) if "HTTP/1.1 200" in line)
     between = " ".join(lines[stored:acked])
     assert between.count("fsync(") == 2
     assert between.index("fsync(") < between.index("rename") < between.rindex("fsync(")
+
+
+def test_a_retry_is_not_acked_by_what_is_seen_alone(start_api: StartApi, tmp_path: Path) -> None:
+    # Who stored it may have been killed between the rename and the fsync of the folder.
+    lines = traced(start_api, tmp_path / "trace", 2, idempotency_key="k1")
+    first, second = (n for n, line in enumerate(lines) if "HTTP/1.1 200" in line)
+    between = " ".join(lines[first:second])
+    assert "rename" not in between
+    assert between.count("fsync(") == 1
