@@ -542,12 +542,18 @@ class Spool:
                 recovered.append(self._move(entry, State.INBOX))
         return recovered
 
-    def admit(self, now: float) -> list[Entry]:
-        """Bring back the deferred messages that are due."""
+    def admit(self, now: float, longest: float = float("inf")) -> list[Entry]:
+        """Bring back the deferred messages that are due; call it with the lock held.
+
+        One that is further ahead than `longest` seconds is due as well: no delay is
+        that long, so the clock has been set back since, perhaps by years. (Without
+        the lock a worker could miss a message that moves between its looks at two
+        folders, and take a later one of the same conversation.)
+        """
         admitted = []
         for entry in self.entries(State.DEFERRED):
             with suppress(FileNotFoundError):
-                if (self.retry_at(entry) or 0) <= now:
+                if not now < (self.retry_at(entry) or 0) <= now + longest:
                     admitted.append(self._move(entry, State.INBOX))
         return admitted
 

@@ -14,7 +14,8 @@ from aap.message import Digest, State, id_time
 # How far into the inbox one look goes. Order within a conversation holds all the
 # same: what is seen is always the oldest part.
 WINDOW = 256
-# A foreign file that is no JSON yet may still be on its way in (`cp` is no rename).
+# A foreign file that is no JSON yet may still be on its way in (`cp` is no rename), unless
+# it has not changed for so long.
 RIPE_SECONDS = 2.0
 _UNRIPE_WAIT = 0.5
 
@@ -29,6 +30,7 @@ class Queue:
         self.wait = 0.0  # after `claim` gave nothing: look again in so many seconds; 0: never
         self._digests: dict[str, Digest] = {}
         self._stuck: set[str] = set()
+        self._watched: dict[str, tuple[tuple[int, int, int], float]] = {}  # foreign files
 
     def claim(self, limit: int, settle: float, *, mixed: bool = False) -> list[Entry]:
         """Move the next batch to active/ and return it, oldest first; empty if none is ready.
@@ -104,14 +106,27 @@ class Queue:
                 self._log.event("info", "worker", "adopted", id=taken.id, name=entry.path.name)
             elif len(raw) > self._max_body:
                 self._put_aside(entry, f"larger than MAX_BODY ({self._max_body} bytes)")
-            elif time.time() - entry.path.stat().st_mtime < RIPE_SECONDS:
-                self.wait = _UNRIPE_WAIT
-            else:
+            elif self._is_ripe(entry):
                 self._put_aside(entry, "not a JSON object")
+            else:
+                self.wait = _UNRIPE_WAIT
         except FileNotFoundError:
             pass
         except OSError as error:
             self._put_aside(entry, f"cannot be read: {error.strerror}")
+
+    def _is_ripe(self, entry: Entry) -> bool:
+        """Tell whether a file is left alone by who wrote it, by its time or by watching it.
+
+        Its time alone may lie ahead for hours: of `cp -p`, or before the clock was set back.
+        """
+        found = entry.path.stat()
+        now, seen = time.monotonic(), (found.st_ino, found.st_size, found.st_mtime_ns)
+        before, since = self._watched.get(entry.path.name, (None, now))
+        if seen != before:
+            since = now
+        self._watched[entry.path.name] = seen, since
+        return max(time.time() - found.st_mtime, now - since) >= RIPE_SECONDS
 
     def _put_aside(self, entry: Entry, reason: str) -> bool:
         try:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from aap import SPOOL_FOLDER
-from aap.errors import AapError, Exit, TryAgainError, UsageError
+from aap.errors import AapError, ConfigError, Exit, TryAgainError, UsageError
 from aap.inbox import Spool
 from aap.log import DailyLog
 from aap.message import State
@@ -67,13 +67,26 @@ def _try_out(workspace: Path) -> int:
 
 
 def _sweep(spool: Spool, log: DailyLog) -> int:
-    """Bring back what is due, and what a dead worker left when nothing wakes the next one."""
-    for entry in spool.admit(time.time()):
-        log.event("info", "worker", "readmitted", id=entry.id, attempts=entry.attempts)
+    """Bring back what is due, and what a dead worker left when nothing wakes the next one.
+
+    A worker that lives does so itself.
+    """
     with suppress(TryAgainError), spool.lock():
         for entry in spool.recover():
             log.event("notice", "worker", "recovered", id=entry.id)
+        for entry in spool.admit(time.time(), _longest_delay(spool.root.parent)):
+            log.event("info", "worker", "readmitted", id=entry.id, attempts=entry.attempts)
     return Exit.OK
+
+
+def _longest_delay(workspace: Path) -> float:
+    from aap import config
+    from aap.worker.retry import longest_delay
+
+    try:
+        return longest_delay(config.load(workspace=str(workspace)).settings)
+    except ConfigError:  # the worker will complain
+        return float("inf")
 
 
 def _work(spool: Spool, log: DailyLog) -> int:
@@ -86,9 +99,7 @@ def _work(spool: Spool, log: DailyLog) -> int:
 
     with Stop(signal.SIGTERM, signal.SIGINT) as stop:
         with spool.lock(_LOCK_PATIENCE):
-            paused = Worker(spool, log, stop).drain()
+            leaves_work = Worker(spool, log, stop).drain()
             left = spool.count(State.INBOX)
         log.event("info", "worker", "ended", waiting=left or None)
-    # Told to stop, or paused and not watched, 0 is right with work left too: systemd
-    # does not start us again.
-    return Exit.TRY_AGAIN if left and not stop.asked and not paused else Exit.OK
+    return Exit.TRY_AGAIN if left and not stop.asked and not leaves_work else Exit.OK

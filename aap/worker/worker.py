@@ -12,6 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import aap
 from aap import config
 from aap.agents import Item, Outcome, Verdict, find_agent
 from aap.config import Settings
@@ -23,11 +24,16 @@ from aap.worker import family
 from aap.worker.batch import Queue
 from aap.worker.hook import forget_run
 from aap.worker.outage import Outage
+from aap.worker.retry import longest_delay, next_delay
 from aap.worker.runner import Runner, Task
 from aap.worker.stop import Stop
 from aap.worker.voice import tell_chat, tell_operator
 
 _PAUSE_POLL = 0.5
+# Seconds that a worker lives at least where systemd starts the next one at once: else
+# messages that come one by one to a quick agent would have one started for each.
+_SHORTEST_LIFE = 0.5
+_LINGER_POLL = 0.05
 
 
 class Worker:
@@ -43,7 +49,10 @@ class Worker:
         self._settings = self._load()
         self._queue = Queue(spool, log, self._settings.max_body)
         self._outage = Outage(spool.root)
-        self._leaves_paused = False
+        self._code = _code_stamp()
+        life = _SHORTEST_LIFE if _is_started_by_systemd() else 0.0
+        self._stays_until = time.monotonic() + life
+        self._leaves_work = False
 
     @property
     def _workspace(self) -> Path:
@@ -55,7 +64,8 @@ class Worker:
     def drain(self) -> bool:
         """Handle messages until none is ready, or `stop` is asked.
 
-        Returns True if it left because the workspace is paused and not watched.
+        Returns True if it is right to leave although messages wait: the workspace is
+        paused and not watched, or the next worker, started at once, has newer code.
         """
         self._recover()
         family.adopt_orphans()
@@ -65,22 +75,38 @@ class Worker:
                 self._handle(batch)
             elif self._queue.wait:
                 self._stop.wait(self._queue.wait)
+            elif time.monotonic() < self._stays_until:
+                self._stop.wait(_LINGER_POLL)
             else:
                 break
         self._prune()
-        return self._leaves_paused
+        return self._leaves_work
 
     def _next_batch(self) -> list[Entry]:
         settings = self._settings
+        for entry in self._spool.admit(time.time(), longest_delay(settings)):
+            self._log.event("info", "worker", "readmitted", id=entry.id, attempts=entry.attempts)
         # Sessions of their own would be of no use if one run saw all conversations.
         mixed = settings.batch == "workspace" and settings.session == "workspace"
         return self._queue.claim(settings.batch_max, settings.settle, mixed=mixed)
 
     def _may_go_on(self) -> bool:
-        """Wait as long as the workspace is paused; False when it is time to leave.
+        """Wait as long as the workspace is paused; False when it is time to leave."""
+        return self._is_current() and self._sit_out_pause()
 
-        A worker leaves a paused workspace only when its path unit does not watch:
-        else the next one would be started at once, and again.
+    def _is_current(self) -> bool:
+        """False if aap was replaced by another version: what is loaded later would be its."""
+        if _code_stamp() in {self._code, None}:
+            return True
+        self._log.event("notice", "worker", "replaced")
+        self._leaves_work = True
+        return False
+
+    def _sit_out_pause(self) -> bool:
+        """Wait for the end of a pause; False if the worker is to leave.
+
+        It leaves a paused workspace only when its path unit does not watch: else
+        the next one would be started at once, and again.
         """
         pause = None if self._stop.asked else read_pause(self._spool.root)
         if pause is None:
@@ -89,7 +115,7 @@ class Worker:
         while pause and not pause.unwatched and not self._stop.asked:
             self._stop.wait(_PAUSE_POLL)
             pause = read_pause(self._spool.root)
-        self._leaves_paused = pause is not None
+        self._leaves_work = pause is not None
         return pause is None and not self._stop.asked
 
     def _recover(self) -> None:
@@ -169,7 +195,7 @@ class Worker:
         settings = self._settings
         # One time for all: what belongs together comes back together.
         tries = max(entry.attempts for entry in left)
-        delay = min(settings.retry_max, settings.retry_min * 2**tries) * _jitter()
+        delay = next_delay(settings, tries)
         for entry in left:
             with suppress(FileNotFoundError):
                 self._put_off(entry, time.time() + delay, outcome.reason)
@@ -210,6 +236,15 @@ class Worker:
             self._log.event("notice", "worker", "outage-over")
 
 
-def _jitter() -> float:
-    """A factor from 0.8 to 1.2. (The module random takes 4 ms to import.)"""
-    return 0.8 + 0.4 * os.urandom(1)[0] / 255
+def _is_started_by_systemd() -> bool:
+    """Tell a unit's own process from what was started within one; systemd.exec(5)."""
+    return os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())
+
+
+def _code_stamp() -> tuple[int, int] | None:
+    """Know this installation of aap again; None while it is being replaced."""
+    try:
+        found = Path(aap.__file__).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
