@@ -6,6 +6,7 @@ frame; nothing below them prints or exits.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 
@@ -79,3 +80,16 @@ class FormatError(AapError):
     """A spool was written by a newer aap, and must not be touched by this one."""
 
     code = Exit.BAD_CONFIG
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return which of `known` was probably meant by `word`, or an empty string."""
+    from difflib import get_close_matches  # for mistakes alone
+
+    return next(iter(get_close_matches(word, known, 1, 0.6)), "")
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
+    """Return a hint that names the nearest of `known`; `otherwise` where none is near."""
+    near = nearest(word, known)
+    return f"did you mean {near}?" if near else otherwise

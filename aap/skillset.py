@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from aap import SPOOL_FOLDER, copies
 from aap.copies import Copies, Step
-from aap.errors import NotFoundError
+from aap.errors import NotFoundError, did_you_mean
 
 COPIES = (".agents/skills", "skills")
 LINKS = ".claude/skills"
@@ -58,7 +58,8 @@ def find(name: str) -> Skill:
     for skill in skills():
         if skill.name == name:
             return skill
-    raise NotFoundError(f"there is no skill {name!r}", hint="aap skills ls")
+    hint = did_you_mean(name, (skill.name for skill in skills()), "aap skills ls")
+    raise NotFoundError(f"there is no skill {name!r}", hint=hint)
 
 
 def _read_skill(folder: Path) -> Skill:

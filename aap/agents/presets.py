@@ -16,7 +16,7 @@ from typing import NamedTuple
 from aap.agents import readers
 from aap.agents.agent import Agent, Reader
 from aap.agents.hooks import claude_hooks, codex_hooks
-from aap.errors import ConfigError
+from aap.errors import ConfigError, did_you_mean
 
 
 class Preset(NamedTuple):
@@ -127,14 +127,16 @@ def find_agent(name: str, init_command: str, work_command: str) -> Agent:
     Raises ConfigError if they name none, or none that aap knows.
     """
     if name not in ("", *NAMES):
-        raise ConfigError(f"AGENT={name} is unknown", hint=f"one of: {', '.join(NAMES)}")
+        hint = did_you_mean(name, NAMES, f"one of: {', '.join(NAMES)}")
+        raise ConfigError(f"AGENT={name} is unknown", hint=hint)
     if name == "echo":
         return ECHO
     init = _read_command("AGENT_INIT_CLI", init_command)
     work = _read_command("AGENT_CLI", work_command)
     if not (init or work or name in PRESETS):
         raise ConfigError(
-            "no agent is configured", hint="aap config set AGENT codex, or AGENT_CLI 'COMMAND …'"
+            "no agent is configured",
+            hint="aap config set AGENT codex   # others: aap config explain AGENT",
         )
     preset = name if name != "custom" else ""
     if name == "":

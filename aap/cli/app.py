@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -30,7 +30,7 @@ from aap.cli.commands import (
 )
 from aap.cli.commands.parts import ConfigFile, Workspace
 from aap.cli.place import Place
-from aap.errors import Exit, UsageError
+from aap.errors import Exit, UsageError, nearest
 
 SECTIONS = {
     "Messages": ("inbox", "reply", "send"),
@@ -93,7 +93,30 @@ def run(arguments: Sequence[str]) -> int:
 def _usage_error(error: Any) -> UsageError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "aap"
-    return UsageError(error.format_message().rstrip("."), hint=f"{path} --help")
+    option = getattr(error, "option_name", "")
+    said = error.format_message().rstrip(".")
+    if context and option and hasattr(error, "possibilities"):
+        said = _no_such_option(context.command, option)
+    return UsageError(said, hint=f"{path} --help")
+
+
+def _no_such_option(command: Any, option: str) -> str:
+    """Say it, with the option that was meant, or where this one belongs."""
+    said = f"No such option '{option}'"
+    if any(option in _options(each) for each in _tree(command)):
+        return f"{said} here: it goes after the command"
+    near = nearest(option, _options(command))
+    return f"{said}. Did you mean '{near}'?" if near else said
+
+
+def _options(command: Any) -> list[str]:
+    return [each for p in command.params for each in (*p.opts, *p.secondary_opts) if each[0] == "-"]
+
+
+def _tree(command: Any) -> Iterator[Any]:
+    for each in getattr(command, "commands", {}).values():
+        yield each
+        yield from _tree(each)
 
 
 def _version(wanted: bool) -> None:

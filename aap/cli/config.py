@@ -239,6 +239,7 @@ def set_value(place: Place, key: str, value: str, *, apply: bool = False) -> int
         return _set_secret(row, value, apply=apply)
     target = target_of(place)
     _check_shared(place, row)
+    _check_agent(row, value)
     changed = store.set_value(target, row.key, value)
     output.note(changed_in(row.key, target) if changed else f"{row.key} was so already in {target}")
     _say_if_hidden(place, row)
@@ -321,6 +322,17 @@ def _check_shared(place: Place, row: Setting) -> None:
             f"{row.key} is not of one workspace: all share it",
             hint=f"without -w: aap config set {row.key} …",
         )
+
+
+def _check_agent(row: Setting, value: str) -> None:
+    """Refuse an agent that there is not. A file may name one: the API takes messages all the same.
+
+    Raises ConfigError.
+    """
+    if row.key == "AGENT" and value:
+        from aap.agents import find_agent
+
+        find_agent(value, "", "any")
 
 
 def put_in_force(rows: Sequence[Setting], target: Path | None, *, apply: bool) -> None:

@@ -10,7 +10,7 @@ from aap.cli import output
 from aap.cli.checks import CHECKS, Finding, Patient, examine
 from aap.cli.cures import Cure, cure
 from aap.cli.place import Place
-from aap.errors import Exit, UsageError
+from aap.errors import Exit, UsageError, did_you_mean
 
 SCHEMA = "aap.doctor/1"
 PATIENCE = 3.0  # seconds that a unit, once started, may take to do its part
@@ -72,7 +72,9 @@ def _look_again(place: Place, ids: Sequence[str], cures: Sequence[Cure]) -> list
 def _chosen(only: Sequence[str], skip: Sequence[str]) -> list[str]:
     for wanted in (*only, *skip):
         if not any(_is_named(check, wanted) for check in CHECKS):
-            raise UsageError(f"there is no check {wanted}", hint=f"one of: {', '.join(CHECKS)}")
+            groups = dict.fromkeys(check.partition(".")[0] for check in CHECKS)
+            hint = did_you_mean(wanted, [*groups, *CHECKS], f"groups are {', '.join(groups)}")
+            raise UsageError(f"there is no check {wanted}", hint=hint)
     return [
         check
         for check in CHECKS
@@ -108,9 +110,9 @@ def _print(findings: Sequence[Finding]) -> None:
     width = max((len(each.id) for each in findings), default=0)
     for each in findings:
         mark = output.paint(each.severity.ljust(4), _COLOURS[each.severity])
-        output.write(f"{mark} {each.id.ljust(width)}  {output.one_line(each.text)}")
+        output.write_hanging(f"{mark} {each.id.ljust(width)}  ", output.one_line(each.text))
         if each.is_bad:
-            output.write(f"       {output.paint(each.why, 'dim')}")
+            output.write_hanging("       ", each.why, "dim")
         if each.fix:
             output.write(f"       $ {output.harmless(each.fix)}")
 
@@ -128,9 +130,11 @@ def _sum_up(findings: Sequence[Finding], *, as_json: bool) -> None:
     bad = [each for each in findings if each.is_bad]
     if as_json or not bad:
         return
-    said = f"{len(bad)} of {len(findings)} findings need a look"
-    safe = {each.fix for each in bad if each.safe}
-    output.note(said + ("; aap doctor --fix runs what is safe" if safe else ""))
+    needs = "needs" if len(bad) == 1 else "need"
+    ids = ", ".join(dict.fromkeys(each.id for each in bad))
+    output.note(f"{len(bad)} of {len(findings)} findings {needs} a look: {ids}")
+    if any(each.safe for each in bad):
+        output.note("  aap doctor --fix   runs what is safe")
 
 
 def _write_bundle(place: Place, findings: Sequence[Finding], target: str) -> None:

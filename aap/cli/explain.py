@@ -311,7 +311,8 @@ def _strays(spool: Spool) -> Iterator[Cause]:
         return
     strays = [name for name in names if not parse_name(name[1:]) and _is_old(inbox / name)]
     if strays:
-        said = f"{len(strays)} files in inbox/ wake nobody because of their names, as {strays[0]!r}"
+        files = output.counted(len(strays), "file")
+        said = f"{files} in inbox/ of a name that wakes nobody, as {strays[0]!r}"
         fix = shlex.join(["mv", str(inbox / strays[0]), str(inbox / "message.json")])
         yield Cause("strays", said, fix, blocks=False)
 
@@ -403,13 +404,14 @@ def _print(spool: Spool, entry: Entry | None, causes: Iterable[Cause], steps: li
     else:
         _line(str(spool.root.parent), "bold")
     for cause in causes:
-        output.write(_wrap(cause.message, "- ", "yellow" if cause.blocks else ""))
+        output.write_hanging("- ", output.harmless(cause.message), _colour(cause))
         if cause.fix:
             output.write(f"    {output.harmless(cause.fix)}")
     if steps:
         output.write("")
         for step in steps:
-            _line(f"{_clock(step.time)}  {output.pad(step.source, 7)} {output.one_line(step.text)}")
+            prefix = f"{output.paint(_clock(step.time), 'dim')}  {output.pad(step.source, 7)} "
+            output.write_hanging(prefix, output.one_line(step.text))
 
 
 def _line(text: str, colour: str = "") -> None:
@@ -417,16 +419,8 @@ def _line(text: str, colour: str = "") -> None:
     output.write(output.paint(text if width is None else output.cut(text, width), colour))
 
 
-def _wrap(text: str, mark: str, colour: str) -> str:
-    import textwrap
-
-    text = output.harmless(text)
-    width = output.columns()
-    if width is None:
-        return mark + text
-    indent = " " * len(mark)
-    lines = textwrap.wrap(text, max(20, width), initial_indent=mark, subsequent_indent=indent)
-    return "\n".join(output.paint(line, colour) for line in lines)
+def _colour(cause: Cause) -> str:
+    return "yellow" if cause.blocks else ""
 
 
 def _clock(moment: str) -> str:
@@ -440,8 +434,8 @@ def _ago(moment: float) -> str:
 
 
 def _times(count: int) -> str:
-    return "1 attempt" if count == 1 else f"{count} attempts"
+    return output.counted(count, "attempt")
 
 
 def _messages(count: int) -> str:
-    return "1 message" if count == 1 else f"{count} messages"
+    return output.counted(count, "message")

@@ -103,16 +103,13 @@ def _print_list(spool: Spool, seen: Sequence[Seen], group: bool) -> None:
     titles: dict[int, str] = {}
     for name, part in _by_conversation(seen):
         label = next((digest.label for _, digest in part if digest.label), "")
-        title = f"{name or 'no conversation'}{label and f', {label}'}: {_messages(len(part))}"
+        count = output.counted(len(part), "message")
+        title = f"{name or 'no conversation'}{label and f', {label}'}: {count}"
         titles[len(rows)] = output.one_line(title)
         rows += [_row(spool, *each) for each in part]
     kept = [i for i, column in enumerate(_COLUMNS) if column.title not in {"CHANNEL", "CHAT"}]
     narrow = [tuple(row[i] for i in kept) for row in rows]
     output.table([_COLUMNS[i] for i in kept], narrow, least=16, titles=titles)
-
-
-def _messages(count: int) -> str:
-    return "1 message" if count == 1 else f"{count} messages"
 
 
 def _by_conversation(seen: Sequence[Seen]) -> list[tuple[str, list[Seen]]]:
@@ -319,7 +316,7 @@ def _extract(spool: Spool, message_id: str, number: int, target: str, force: boo
     entry, body = _read(spool, message_id)
     there = bodies.attachments(body)
     if not 1 <= number <= len(there):
-        has = f"{len(there)} attachments" if there else "no attachment"
+        has = output.counted(len(there), "attachment") if there else "no attachment"
         raise NotFoundError(f"{entry.id} has {has}", hint=f"aap inbox show {entry.id}")
     content = there[number - 1].content()
     if target == "-":
@@ -363,8 +360,16 @@ def _print_message(spool: Spool, entry: Entry, digest: Digest, size: int) -> Non
     )
     output.fields([(name, output.one_line(value)) for name, value in pairs])
     for note in spool.notes(entry.id):
-        output.write(output.one_line(_note_text(note)))
-    output.write(f"\n{output.harmless(digest.text, layout=True) or '(no text)'}")
+        moment, said = _note_text(note)
+        output.write_hanging(output.paint(moment, "dim") + "  ", output.one_line(said))
+    output.write("")
+    _print_text(digest.text or "(no text)")
+
+
+def _print_text(text: str) -> None:
+    """Print what was written, with its lines and indents; on a terminal long lines are filled."""
+    for line in output.harmless(text, layout=True).split("\n"):
+        output.write_hanging("", line)
 
 
 def _state_text(spool: Spool, entry: Entry) -> str:
@@ -374,12 +379,12 @@ def _state_text(spool: Spool, entry: Entry) -> str:
     return f"{entry.state.value}, due {due}" if due else entry.state.value
 
 
-def _note_text(note: dict[str, Any]) -> str:
-    """One line for what was noted of a message: when, what, why."""
+def _note_text(note: dict[str, Any]) -> tuple[str, str]:
+    """Return what was noted of a message: when, and what and why."""
     moment = note.get("time")
     when = _moment(moment) if isinstance(moment, (int, float)) else ""
     rest = [str(note[key]) for key in ("event", "state", "reason", "text") if note.get(key)]
-    return f"{when}  {': '.join(rest)}"
+    return when, ": ".join(rest)
 
 
 def _moment(seconds: float) -> str:

@@ -260,7 +260,8 @@ def _print(line: Line, choice: Choice, as_json: bool) -> None:
     if as_json:
         output.write_json("aap.logs.line/1", **_members(line))
         return
-    output.write(_human(line))
+    prefix = f"{output.paint(_clock(line.time), 'dim')} {line.source:<7} "
+    output.write_hanging(prefix, _said(line), _COLOURS.get(line.level, ""))
 
 
 def _members(line: Line) -> dict[str, Any]:
@@ -274,16 +275,12 @@ def _members(line: Line) -> dict[str, Any]:
     }
 
 
-def _human(line: Line) -> str:
+def _said(line: Line) -> str:
     fields = " ".join(f"{key}={_quoted(value)}" for key, value in line.fields.items())
     text = output.harmless(line.text)
     if line.event == "output":
-        said = text
-    else:
-        said = " ".join(part for part in (line.event, fields, text) if part)
-    return f"{output.paint(_clock(line.time), 'dim')} {line.source:<6} " + output.paint(
-        said, _COLOURS.get(line.level, "")
-    )
+        return text
+    return " ".join(part for part in (line.event, fields, text) if part)
 
 
 def _quoted(value: str) -> str:

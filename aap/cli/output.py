@@ -7,7 +7,8 @@ The rules, all of them:
     Members are only ever added within a version.
 3.  Colour only where stdout (or stderr) is a terminal, NO_COLOR is empty and TERM is not dumb.
 4.  Never a pager, never a spinner; a count on a terminal for what takes over a second.
-5.  Tables are cut to the terminal; off a terminal nothing is, but a message's text in a list.
+5.  On a terminal tables are cut to its width and prose is filled; what one may want to copy (a
+    command, a path, an id) stays whole. Off a terminal only a message's text in a list is cut.
 6.  Text from outside (chat names, messages) is shown with its control characters escaped.
 7.  Nothing that can be in a message makes printing fail: what the locale cannot say is escaped.
 """
@@ -26,6 +27,9 @@ from typing import Any, NamedTuple, TextIO
 # Compiled when such a text comes, which is rare.
 _HARMFUL = "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 _HARMFUL_BUT_LAYOUT = rf"(?![\n\t]){_HARMFUL}"
+
+_COLOURS = "\x1b\\[[0-9;]*m"
+_READABLE = 30  # columns in which prose can be read
 
 _SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
@@ -55,15 +59,24 @@ def flush() -> None:
 
 def note(text: str) -> None:
     """Say something to the person, on stderr."""
-    sys.stdout.flush()  # so that a terminal shows both in the order they were said
-    sys.stderr.write(text + "\n")
+    _say(text)
 
 
 def warn(text: str, hint: str = "") -> None:
     """Say what went wrong, on stderr, in the one form that all of aap uses."""
-    note(f"{paint('aap:', 'red', sys.stderr)} {harmless(text, layout=True)}")
+    _say(f"{paint('aap:', 'red', sys.stderr)} {harmless(text, layout=True)}", "     ")
     if hint:
-        note(f"  {harmless(hint, layout=True)}")
+        _say(f"  {harmless(hint, layout=True)}")
+
+
+def _say(text: str, indent: str = "") -> None:
+    sys.stdout.flush()  # so that a terminal shows both in the order they were said
+    total = columns(sys.stderr)
+    for line in text.split("\n"):
+        # What is indented is a command, or a line of a file with a mark below: not to be moved.
+        is_whole = total is None or line.startswith("  ")
+        filled = [line] if is_whole or total is None else fill(line, total - len(indent), total)
+        sys.stderr.write(f"\n{indent}".join(filled) + "\n")
 
 
 def ask(question: str) -> bool:
@@ -92,10 +105,10 @@ def paint(text: str, colour: str, stream: TextIO | None = None) -> str:
     return f"\x1b[{_SGR[colour]}m{text}\x1b[0m"
 
 
-def columns() -> int | None:
-    """Width of the terminal behind stdout; None where there is none."""
+def columns(stream: TextIO | None = None) -> int | None:
+    """Width of the terminal behind the stream (stdout unless told); None where there is none."""
     try:
-        width = os.get_terminal_size(sys.stdout.fileno()).columns
+        width = os.get_terminal_size((stream or sys.stdout).fileno()).columns
     except (OSError, ValueError):
         return None
     return width or 80
@@ -165,6 +178,54 @@ def pad(text: str, width: int, *, right: bool = False) -> str:
     """Return `text` filled with spaces to `width` columns."""
     fill = " " * (width - display_width(text))
     return fill + text if right else text + fill
+
+
+def fill(text: str, width: int, first: int | None = None) -> list[str]:
+    """Return `text` in lines of at most `width` columns, the first of at most `first`.
+
+    It is broken at spaces alone: a path or an id stays whole, or it could not be
+    copied. Colours take no room.
+    """
+    lines: list[str] = []
+    room = width if first is None else first
+    words = text.split(" ")
+    line = words[0]
+    if room < _width(line) <= width:
+        lines, room = [""], width
+    for word in words[1:]:
+        if _width(line) + 1 + _width(word) > room:
+            lines.append(line)
+            line, room = word, width
+        else:
+            line = f"{line} {word}"
+    return [*lines, line]
+
+
+def _width(text: str) -> int:
+    return display_width(re.sub(_COLOURS, "", text) if "\x1b" in text else text)
+
+
+def hang(prefix: str, text: str, colour: str = "") -> list[str]:
+    """Return the lines of `text` behind `prefix`, filled for the terminal behind stdout.
+
+    What does not fit goes on below the text or, where that leaves too little room, further left.
+    """
+    total = columns()
+    if total is None:
+        return [prefix + paint(text, colour)]
+    lead = _width(prefix)
+    indent = lead if total - lead >= _READABLE else min(2, lead)
+    first, *more = fill(text, total - indent, total - lead)
+    return [
+        (prefix + paint(first, colour)).rstrip(" "),
+        *(" " * indent + paint(line, colour) for line in more),
+    ]
+
+
+def write_hanging(prefix: str, text: str, colour: str = "") -> None:
+    """Print `text` behind `prefix`, as `hang` lays it out."""
+    for line in hang(prefix, text, colour):
+        write(line)
 
 
 # Tables
@@ -254,21 +315,8 @@ def fields(pairs: Sequence[tuple[str, str]]) -> None:
     """
     shown = [(name, value) for name, value in pairs if value]
     width = max((len(name) for name, _ in shown), default=0)
-    total = columns()
     for name, value in shown:
-        first, *more = [value] if total is None else _fill(value, max(20, total - width - 2))
-        write(f"{paint(pad(name, width), 'dim')}  {first}")
-        for line in more:
-            write(" " * (width + 2) + line)
-
-
-def _fill(text: str, width: int) -> list[str]:
-    if len(text) <= width:
-        return [text]
-    import textwrap
-
-    # A path or an id stays whole, or it could not be copied.
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+        write_hanging(f"{paint(pad(name, width), 'dim')}  ", value)
 
 
 class Progress:
@@ -308,6 +356,11 @@ def age(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things as people say it: `1 message`, `3 messages`."""
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def iso(moment: float) -> str:

@@ -147,7 +147,11 @@ def lines(picture: Picture) -> list[str]:
 
 def _fields(rows: list[Row]) -> list[str]:
     # One width for all blocks, so that nothing moves while one watches.
-    return [f"{output.paint(name.ljust(10), 'dim')}  {value}" for name, value in rows]
+    return [
+        line
+        for name, value in rows
+        for line in output.hang(f"{output.paint(name.ljust(10), 'dim')}  ", value)
+    ]
 
 
 def _socket(found: Status) -> str:
@@ -238,7 +242,7 @@ def _run(run: Run, now: float) -> str:
     said = f"{run.agent} at work for {output.age(now - run.started)} (pid {run.pid})"
     if not run.ids:
         return f"{said}, opening a session"
-    messages = run.ids[0] if len(run.ids) == 1 else f"{len(run.ids)} messages"
+    messages = run.ids[0] if len(run.ids) == 1 else output.counted(len(run.ids), "message")
     return f"{said}, on {messages}" + (f" of {run.conversation}" if run.conversation else "")
 
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from aap.config.envfile import DoubtfulConfigError, Finding, decode, read_bytes
 from aap.config.files import locked, real_file
-from aap.errors import ConfigError, NotFoundError, UsageError
+from aap.errors import ConfigError, NotFoundError, UsageError, did_you_mean
 from aap.files import make_folder, write_atomic
 
 PLAIN_NAME = "API_KEY"
@@ -180,13 +180,16 @@ def add_key(
 
 def remove_key(file: Path, name: str) -> None:
     """Take the key `name` away; raises NotFoundError. The file stays, if need be empty."""
+    known: Mapping[str, Key] = {}
     if file.exists():
         with locked(file.parent):
             text = _read(file) or ""
-            if name in _parse(text, file):
+            known = _parse(text, file)
+            if name in known:
                 _write(file, _without(text, name))
                 return
-    raise NotFoundError(f'there is no key "{name}" in {file}', hint="aap key ls")
+    hint = did_you_mean(name, known, "aap key ls")
+    raise NotFoundError(f'there is no key "{name}" in {file}', hint=hint)
 
 
 def _write_line(name: str, key: Key) -> str:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from aap.config.envfile import DoubtfulConfigError, Finding, decode, read_bytes
 from aap.config.files import locked, real_file
-from aap.errors import ConfigError, NotFoundError, UsageError
+from aap.errors import ConfigError, NotFoundError, UsageError, did_you_mean
 
 MAIN = "main"
 HEAD = '# Workspaces of aap besides "main", a "*" before the default one; see aap.conf(5).\n'
@@ -52,13 +52,10 @@ class Registry(NamedTuple):
         names = [MAIN, *self.lines]
         if name in names:
             return
-        from difflib import get_close_matches
-
-        close = get_close_matches(name, names, 1, 0.6)
         if Path(name).is_dir():
             hint = f"the folder of that name is ./{name}"
         else:
-            hint = f"did you mean {close[0]}?" if close else "aap workspace ls"
+            hint = did_you_mean(name, names, "aap workspace ls")
         raise NotFoundError(f'there is no workspace "{name}"', hint=hint)
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aap.errors import nearest
+
 Value = str | int | float | Path | tuple[str, ...]
 
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)\s*([KMGT]?)(?:I?B)?", re.ASCII | re.IGNORECASE)
@@ -358,10 +360,8 @@ NAMES: dict[str, str] = {
 
 def nearest_key(name: str) -> str:
     """The key that `name` was probably meant to be, or an empty string."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(name.upper(), NAMES, 1, 0.6)
-    return NAMES[close[0]] if close else ""
+    near = nearest(name.upper(), NAMES)
+    return NAMES[near] if near else ""
 
 
 def is_loopback(host: str) -> bool:

@@ -288,3 +288,10 @@ def test_importing_what_is_not_there_is_said(aap: Run) -> None:
     done = aap("config", "import", "nowhere.conf")
     assert done.returncode == 78
     assert "nowhere.conf" in done.stderr
+
+
+def test_an_agent_that_there_is_not_is_refused_before_it_is_written(aap: Run, home: Path) -> None:
+    done = aap("config", "set", "AGENT", "codx")
+    assert (done.returncode, done.stdout) == (78, "")
+    assert "did you mean codex?" in done.stderr
+    assert aap("config", "get", "AGENT").stdout == "\n"

@@ -389,7 +389,9 @@ def test_groups_and_single_checks_can_be_chosen_and_left_out(aap: Run, spool: Sp
     for option in ("--only", "--skip"):
         done = aap("doctor", option, "no.such")
         assert done.returncode == Exit.USAGE
-        assert "socket.port" in done.stderr
+        assert "groups are user, config, units, socket" in done.stderr
+    assert "did you mean spool?" in aap("doctor", "--only", "spol").stderr
+    assert "did you mean clock.sane?" in aap("doctor", "--skip", "clock.san").stderr
 
 
 def test_the_exit_code_is_the_same_with_and_without_json(aap: Run, spool: Spool) -> None:

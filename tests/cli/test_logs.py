@@ -198,7 +198,7 @@ def test_where_the_journal_cannot_be_read_the_files_are_shown_and_it_is_said(
     for path in (journalctl(said=refused, code=1), str(tmp_path)):
         done = aap("logs", PATH=path)
         assert done.returncode == 0
-        assert "worker started" in done.stdout
+        assert "worker  started" in done.stdout
         assert "the API's lines are missing here" in done.stderr
         assert "systemd-journal" in done.stderr
 
@@ -231,7 +231,7 @@ def test_follow_prints_lines_as_they_come(
     screen.wait_for("first")
     write(spool, f'{stamp()} warning agent failed id=abc reason="no key"')
     screen.wait_for('failed id=abc reason="no key"')
-    assert re.search(r"^\w{3} \d\d \d\d:\d\d:\d\d worker first$", screen.screen, re.MULTILINE)
+    assert re.search(r"^\w{3} \d\d \d\d:\d\d:\d\d worker  first$", screen.screen, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

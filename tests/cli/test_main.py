@@ -212,7 +212,10 @@ def test_every_command_has_help_within_80_columns(path: tuple[str, ...]) -> None
     [
         (("inbx",), "Did you mean 'inbox'"),
         (("inbox", "lss"), "Did you mean 'ls'"),
-        (("inbox", "ls", "--jsn"), "--json"),
+        (("inbox", "ls", "--jsn"), "Did you mean '--json'"),
+        (("inbox", "ls", "--no-such-thing"), "No such option '--no-such-thing'"),
+        (("--json", "inbox", "ls"), "goes after the command"),
+        (("agent", "tst"), "Did you mean 'test'"),
         (("inbox", "show"), "Missing argument"),
         (("inbox", "ls", "--state", "nowhere"), "'deferred'"),
     ],

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -14,6 +15,8 @@ import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from aap.cli import output
 
 AAP = (sys.executable, "-m", "aap.cli.main")
 CHECKOUT = Path(__file__).parents[2]
@@ -97,6 +100,17 @@ class Terminal:
         self.process.kill()
         self.process.wait()
         os.close(self._fd)
+
+
+def too_wide(screen: str, columns: int) -> list[str]:
+    """Name the lines that do not fit, but for what one copies whole: a word, or a command."""
+    return [
+        line
+        for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen).splitlines()
+        if output.display_width(line) > columns
+        and " " in line.strip()
+        and not re.match(r"(  +\$ |    )[a-z]", line)
+    ]
 
 
 def chat(text: str, **more: object) -> bytes:

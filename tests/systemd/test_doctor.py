@@ -407,7 +407,7 @@ def test_of_several_workspaces_the_ill_one_is_named(ward: Ward) -> None:
     user.aap("workspace", "add", "lab", f"{user.home}/lab")
     user.write("lab/.ai-agent-proxy/failed/1jb3k5m9q2xw7c4e8r0t+5.json", "{}")
     _, found = examine(user, "spool.failed")
-    assert found["spool.failed"]["message"].startswith("lab: 1 messages")
+    assert found["spool.failed"]["message"].startswith("lab: 1 message given up")
     assert found["spool.failed"]["fix"] == "aap -w lab inbox ls --state failed"
     user.write("lab/.ai-agent-proxy.conf", "PORT many")
     assert "spool.failed" in examine(user, "spool")[1], "the other one is still looked at"

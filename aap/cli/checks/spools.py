@@ -217,7 +217,7 @@ def _look_for_strays(site: Site) -> Found:
         return
     first, renamed = inbox / strays[0], inbox / f"{strays[0].strip('.~')}.json"
     fix = shlex.join(["mv", "-n", str(first), str(renamed)])
-    said = f"{len(strays)} files in inbox/ wake nobody because of their names"
+    said = f"{output.counted(len(strays), 'file')} in inbox/ of a name that wakes nobody"
     yield Finding(WARN, said, fix, strays[0])
 
 
@@ -253,7 +253,8 @@ def _look_for_leftovers(site: Site) -> Found:
         yield Finding(OK, "nothing was left half done")
         return
     some = shlex.join(["rm", "-f", "--", *map(str, old[:20])])
-    said = f"{len(old)} files were left by a program that was killed, or by a message that is gone"
+    there = output.counted(len(old), "file")
+    said = f"{there} left by a program that was killed, or by a message that is gone"
     yield Finding(NOTE, said, some)
 
 
@@ -278,7 +279,7 @@ def _look_for_corrupt(site: Site) -> Found:
     waiting = (State.INBOX, State.DEFERRED, State.HOLD)
     bad = [e for e in site.spool.entries(*waiting, limit=READ_MOST) if not _is_sound(e)]
     for entry in bad[:1]:
-        said = f"{len(bad)} waiting files hold no JSON object"
+        said = f"{output.counted(len(bad), 'file')} without a JSON object among what waits"
         yield Finding(WARN, said, shlex.join(["aap", "inbox", "rm", entry.id]), str(entry.path))
     if not bad:
         yield Finding(OK, "what waits can be read")
@@ -307,7 +308,7 @@ def _look_for_failed(site: Site) -> Found:
     _there(site)
     with suppress(OSError):
         if count := site.spool.count(State.FAILED):
-            said = f"{count} messages were given up or were none"
+            said = f"{output.counted(count, 'message')} given up"
             yield Finding(WARN, said, "aap inbox ls --state failed")
             return
     yield Finding(OK, "no message was given up")

@@ -172,10 +172,11 @@ def worker_oldest(patient: Patient) -> Found:
 def _look_at_oldest(patient: Patient, site: Site) -> Found:
     queue = site.queue
     waits = time.time() - queue.oldest_at if queue.oldest else 0.0
+    count = output.counted(queue.counts["inbox"], "message")
     if waits < WAITS_TOO_LONG:
-        yield Finding(OK, f"{queue.counts['inbox']} messages wait")
+        yield Finding(OK, f"{count} waiting" if queue.counts["inbox"] else "no message waits")
         return
-    said = f"{queue.counts['inbox']} messages wait, the oldest for {output.age(waits)}"
+    said = f"{count} waiting, the oldest for {output.age(waits)}"
     if queue.pause:
         yield Finding(NOTE, f"{said}; the workspace is paused", "aap resume")
     elif any(each.worker.active == "active" for each in _units_of(patient, site)):
@@ -219,4 +220,5 @@ def _look_at_orphans(patient: Patient, site: Site) -> Found:
     # What the timer starts every half minute.
     sweep = units.sweep_service(site.path)
     fix = patient.manager.command("start", f"'{sweep}'")
-    yield Finding(WARN, f"{count} messages were claimed by a worker that is gone", fix, safe=True)
+    said = f"{output.counted(count, 'message')} claimed by a worker that is gone"
+    yield Finding(WARN, said, fix, safe=True)
