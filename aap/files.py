@@ -9,6 +9,7 @@ reports a write-back error once and drops the pages.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
+LEFT_OVER_AFTER = 3600.0  # seconds without a change after which a hidden file has lost its writer
 
 
 def fsync_folder(folder: Path) -> None:
@@ -129,6 +131,7 @@ def new_file(path: Path, mode: int = FILE_MODE) -> Iterator[int]:
 
 def write_atomic(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
     """Replace `path` by `data`: readers, and a crash, see the old content or the new."""
+    sweep_drafts(path.parent, path.name)
     hidden = path.with_name(f".{path.name}.{os.getpid()}.new")
     with suppress(FileNotFoundError):  # left by a killed process that had this pid
         hidden.unlink()
@@ -143,6 +146,23 @@ def write_atomic(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
     fsync_folder(path.parent)
 
 
+def sweep_drafts(folder: Path, name: str = "") -> None:
+    """Delete the drafts that killed calls of `write_atomic` left in `folder`, of `name` or all."""
+    with suppress(FileNotFoundError):
+        for draft in os.listdir(folder):
+            start, _, pid = draft.removesuffix(".new").rpartition(".")
+            is_draft = draft.endswith(".new") and pid.isdigit() and start.startswith(".")
+            if is_draft and name in {"", start[1:]}:
+                sweep(folder / draft)
+
+
+def sweep(path: Path) -> None:
+    """Delete a file whose writer must be dead: it has not been written for an hour."""
+    with suppress(OSError):
+        if path.lstat().st_mtime < time.time() - LEFT_OVER_AFTER:
+            path.unlink()
+
+
 def append_line(path: Path, line: str) -> None:
     """Append `line` and a newline; both are on the disk afterwards.
 
@@ -153,13 +173,15 @@ def append_line(path: Path, line: str) -> None:
     )
     try:
         size = os.fstat(fd).st_size
+        if size == 0:
+            # The name before the first byte: who finds bytes, perhaps after the death
+            # of who wrote them, need not ask whether the name is on the disk.
+            fsync_folder(path.parent)
         torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
         write_all(fd, (b"\n" if torn else b"") + line.encode("utf-8", "replace") + b"\n")
         os.fsync(fd)
     finally:
         os.close(fd)
-    if size == 0:
-        fsync_folder(path.parent)
 
 
 def move(source: Path, target: Path) -> None:
