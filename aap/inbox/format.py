@@ -36,8 +36,14 @@ def check_format(root: Path) -> None:
 
 
 def mark_format(root: Path) -> None:
-    """Write the number down where it is missing, if it can be written."""
+    """Write the number down where it is missing, if it can be written.
+
+    It comes last, and says that the spool's folders are on the disk: who made them may
+    have been killed before that.
+    """
     path = root / FILE
     if not path.exists():
         with suppress(OSError):  # on a full disk the spool works as well without
+            files.fsync_folder(root.parent)
+            files.fsync_folder(root)
             files.write_atomic(path, b"%d\n" % NUMBER)

@@ -31,6 +31,7 @@ from aap.message import ID_CHARS, PRINT_CHARS, IdClock, Name, State, id_time, pa
 NOTES = "notes"
 LOGS = "logs"
 CONTEXT = "context"
+SESSIONS = "sessions"
 LOCK = "LOCK"
 
 ALL_STATES = tuple(State)
@@ -40,7 +41,6 @@ ALL_STATES = tuple(State)
 _PROGRESS = (State.INBOX, State.ACTIVE, State.DEFERRED, State.FAILED, State.HOLD, State.DONE)
 
 _TOGETHER = 4  # messages from which one sync of the file system is quicker than one each
-_LEFT_OVER_AFTER = 3600.0  # a hidden file this old has lost its writer
 _CLOCK_TRUST = 366 * 86400.0  # an id further ahead than this is no clock's, but a made-up name
 
 
@@ -67,6 +67,15 @@ def _flock(fd: int, deadline: float, complaint: str = _OTHER_WORKER) -> None:
             if time.monotonic() >= deadline:
                 raise TryAgainError(complaint) from None
             time.sleep(0.05)
+
+
+def _sync_file(path: Path) -> None:
+    """Make the bytes of somebody else's file durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _age(found: tuple[State, str]) -> tuple[bool, str]:
@@ -380,7 +389,7 @@ class Spool:
         import json  # 1.5 ms, and few messages have notes
 
         notes = []
-        for line in text.splitlines():
+        for line in text.split("\n"):  # a text may have what else splitlines() splits at
             with suppress(ValueError, RecursionError):
                 notes.append(json.loads(line))
         return [note for note in notes if isinstance(note, dict)]
@@ -419,8 +428,11 @@ class Spool:
 
     def _move(self, entry: Entry, state: State, name: Name | None = None) -> Entry:
         self._untwin(entry)
-        # A foreign name may have been used before, and rename(2) replaces: give an id.
-        new = name or entry.name or Name(self._next_id(os.fsencode(entry.path.name)))
+        new = name or entry.name
+        if new is None:
+            # A foreign name may have been used before, and rename(2) replaces: give an id.
+            _sync_file(entry.path)
+            new = Name(self._next_id(os.fsencode(entry.path.name)))
         target = self.folder(state) / str(new)
         if self._unsynced is None:
             files.move(entry.path, target)
@@ -451,7 +463,11 @@ class Spool:
             files.fsync_folder(entry.path.parent)
 
     def adopt(self, entry: Entry, raw: bytes) -> Entry:
-        """Give a foreign file an id of its own, in place: ids are never reused, names are."""
+        """Give a foreign file an id of its own, in place: ids are never reused, names are.
+
+        Its bytes are made durable first: who put it there need not have done so.
+        """
+        _sync_file(entry.path)
         return self._move(entry, State.INBOX, Name(self._next_id(raw)))
 
     def put_aside(self, entry: Entry, reason: str) -> Entry:
@@ -534,8 +550,13 @@ class Spool:
     # Upkeep
 
     def recover(self) -> list[Entry]:
-        """Bring back what a dead worker had claimed; call it with the lock held."""
-        self._sweep_left_overs(time.time())
+        """Bring back what a dead worker had claimed; call it with the lock held.
+
+        Mends what a power cut may have left, too: two names of one message, half-written
+        files.
+        """
+        self._sweep_left_overs()
+        self._mend_twins()
         recovered = []
         for entry in self.entries(State.ACTIVE):
             with suppress(FileNotFoundError):  # settled meanwhile, or had been
@@ -573,12 +594,36 @@ class Spool:
             with suppress(OSError):
                 entry.path.unlink()
                 self._notes_path(entry.id).unlink()
+        self._sweep_notes()
         return len(old)
 
-    def _sweep_left_overs(self, now: float) -> None:
-        """Delete hidden files of our own naming that a killed writer left in inbox/."""
+    def _sweep_left_overs(self) -> None:
+        """Delete what killed writers left: messages that never were visible, drafts of files."""
         for item in self.folder(State.INBOX).iterdir():
             if item.name.startswith(".") and parse_name(item.name[1:]):
-                with suppress(OSError):
-                    if item.lstat().st_mtime < now - _LEFT_OVER_AFTER:
-                        item.unlink()
+                files.sweep(item)
+        for folder in (self.root, self.root / CONTEXT, self.root / SESSIONS):
+            files.sweep_drafts(folder)
+
+    def _sweep_notes(self) -> None:
+        """Delete the notes of messages that are gone: who deletes both may die in between."""
+        orphans = self._notes_of_nobody()
+        if orphans:  # a look of its own: one may have moved from folder to folder meanwhile
+            orphans &= self._notes_of_nobody()
+        for name in orphans:
+            files.sweep(self.root / NOTES / name)
+
+    def _notes_of_nobody(self) -> set[str]:
+        notes = os.listdir(self.root / NOTES)
+        if not notes:
+            return set()
+        known = {name[:ID_CHARS] for state in ALL_STATES for name in self.names(state)}
+        return {name for name in notes if name.removesuffix(".jsonl") not in known}
+
+    def _mend_twins(self) -> None:
+        folders = [self.folder(state) for state in _PROGRESS]
+        for folder in folders[:-1]:  # done/ is large, and a twin there has its other name here
+            for path in twins.find_linked(folder):
+                with suppress(FileNotFoundError):
+                    if names := twins.find_names(path, folders):
+                        twins.keep_last(names)

@@ -19,8 +19,22 @@ from aap.message import parse_name
 
 def has_other_names(path: Path) -> bool:
     """Tell whether a file may have a twin. Raises FileNotFoundError."""
-    found = path.lstat()
+    return _is_linked(path.lstat())
+
+
+def _is_linked(found: os.stat_result) -> bool:
     return found.st_nlink > 1 and stat.S_ISREG(found.st_mode)  # a folder has many links
+
+
+def find_linked(folder: Path) -> list[Path]:
+    """Find the files of a folder that may have a twin."""
+    found = []
+    with os.scandir(folder) as items:
+        for item in items:
+            with suppress(FileNotFoundError):
+                if _is_linked(item.stat(follow_symlinks=False)):
+                    found.append(folder / item.name)
+    return found
 
 
 def find_names(path: Path, folders: Sequence[Path]) -> list[Path]:

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from aap import files
 from aap.agents import Usage
+from aap.inbox import SESSIONS
 from aap.message import Conversation, fingerprint
 
-FOLDER = "sessions"
 _FAILURES = 2  # failed runs in a row after which the session itself is suspected
 
 
@@ -68,7 +68,7 @@ class Slot:
     def __init__(self, root: Path, conversation: Conversation | None) -> None:
         self.conversation = str(conversation or "")
         name = "workspace" if conversation is None else fingerprint(str(conversation).encode())
-        self._path = root / FOLDER / f"{name}.json"
+        self._path = root / SESSIONS / f"{name}.json"
 
     def read(self) -> Session | None:
         """Return the session; None if there is none that can be read."""

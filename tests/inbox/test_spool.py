@@ -279,6 +279,44 @@ def test_a_torn_note_spoils_only_itself(spool: Spool) -> None:
     assert [note["event"] for note in spool.notes("a")] == ["one", "two"]
 
 
+def test_a_note_may_hold_any_text(spool: Spool) -> None:
+    # A reply that could not be read back would be sent again.
+    text = "".join(map(chr, (*range(0x20), 0x85, 0x2028, 0x2029, 0xD800)))
+    spool.note("a", text=text)
+    assert spool.notes("a")[0]["text"] == text.replace("\ud800", "?")
+
+
+def test_two_names_of_one_message_become_one(spool: Spool) -> None:
+    message = spool.deliver(b"{}")
+    entry = spool.claim(spool.find(message))
+    for state, name in ((State.DEFERRED, f"{message}+1.json"), (State.DONE, f"{message}.json")):
+        os.link(entry.path, spool.folder(state) / name)
+    assert spool.recover() == []
+    assert everything(spool) == {"done": [f"{message}.json"]}
+
+
+def test_a_copy_made_by_hand_is_nobodys_twin(spool: Spool) -> None:
+    message = spool.deliver(b"{}")
+    spool.settle(message)
+    (spool.folder(State.INBOX) / f"{message}.json").write_bytes(b"{}")
+    spool.recover()
+    assert everything(spool) == {"inbox": [f"{message}.json"], "done": [f"{message}.json"]}
+
+
+def test_notes_of_deleted_messages_go_in_time(spool: Spool) -> None:
+    message = spool.deliver(b"{}")
+    for of in (message, "0" * ID_CHARS):
+        spool.note(of, event="why")
+    young = "1" * ID_CHARS
+    old = time.time() - 2 * 3600
+    for path in (spool.root / "notes").iterdir():
+        os.utime(path, (old, old))
+    spool.note(young, event="a message that is on its way")
+    spool.prune(1e9, 1000, time.time())
+    left = {path.stem for path in (spool.root / "notes").iterdir()}
+    assert left == {message, young}
+
+
 def test_names_are_read_back() -> None:
     name = Name("1jb3k5m9q2xw7c4e8r0t", 2)
     assert str(name) == "1jb3k5m9q2xw7c4e8r0t+2.json"
