@@ -1,0 +1,374 @@
+"""Every crash point: what aap does is recorded, and the power is cut after each of its calls.
+
+For each point all states are made that the disk may be in afterwards (see `disk`). In each
+of them aap recovers for real, and what it then has is held against what it had promised.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aap import SPOOL_FOLDER, files
+from aap.context.usage import read_runs
+from aap.inbox import Entry, Spool
+from aap.log import DailyLog, parse_line
+from aap.message import State as Folder
+from aap.worker.batch import Queue
+from torture.disk import MODELS, Disk, State, materialise
+from torture.proof import Proof
+from torture.scenes import ABSENT, SCENES, body
+from torture.trace import Step, record
+
+_AGO = 2 * 3600.0  # how long before the recovery the power was cut: time to clear up
+
+_ENOUGH = 20  # violations, after which there is no need to look for more
+
+
+class Depth(NamedTuple):
+    """How far a proof goes: torn places in a write, states at one point, kills before the cut."""
+
+    cuts: int
+    most: int
+    kills: bool
+
+
+SHORT = Depth(cuts=1, most=300, kills=False)
+LONG = Depth(cuts=3, most=20_000, kills=True)
+
+
+class Story(NamedTuple):
+    """A scene as it was recorded."""
+
+    name: str
+    steps: list[Step]
+
+    def without_sync(self, *names: str) -> Story:
+        """The same, as if files and folders of these names were not synced."""
+        steps = [s for s in self.steps if s.kind != "sync" or not _is_named(s.path, names)]
+        assert steps != self.steps
+        return self._replace(steps=steps)
+
+
+def _is_named(path: str, names: Iterable[str]) -> bool:
+    return any(Path(path).match(name) for name in names)
+
+
+class Figures:
+    """What was looked at, and what was found wrong."""
+
+    def __init__(self) -> None:
+        self.operations = self.points = self.states = 0
+        self.broken: list[str] = []
+
+    def __str__(self) -> str:
+        return (
+            f"{self.operations} operations, {self.points} crash points, "
+            f"{self.states} states, {len(self.broken)} violations"
+        )
+
+
+# What was promised
+
+
+class Promises:
+    """What may become of each thing, as far as the program has come."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._late = {
+            (key, number): told["to"]
+            for key, number, told in _numbered(_told(steps), "end")
+            if "to" in told
+        }
+        self._begun: dict[str, int] = {}
+        self._now: dict[str, list[str]] = {}
+        self._next: dict[str, list[str]] = {}
+        self._keys: dict[str, str] = {}
+
+    def hear(self, said: bytes) -> bool:
+        """Take in what the program printed; True if all before it is on the disk."""
+        for line in said.decode().splitlines():
+            told = _read_line(line, self._keys)
+            if "start" in told:
+                return True
+            if "id" in told:
+                self._keys[told["id"]] = told["of"]
+            elif "begin" in told:
+                self._begin(told["begin"], told.get("to"))
+            elif "end" in told:
+                self._now[told["end"]] = self._next.pop(told["end"])
+        return False
+
+    def _begin(self, key: str, to: list[str] | None) -> None:
+        number = self._begun[key] = self._begun.get(key, 0) + 1
+        self._next[key] = self._late[key, number] if to is None else to
+
+    def allowed(self) -> dict[str, frozenset[str]]:
+        """By key, where a thing may be."""
+        keys = self._now.keys() | self._next.keys()
+        return {
+            key: frozenset(self._now.get(key, [ABSENT])) | frozenset(self._next.get(key, ()))
+            for key in keys
+        }
+
+
+def _told(steps: Iterable[Step]) -> Iterator[dict[str, Any]]:
+    for step in steps:
+        if step.kind == "say":
+            yield from (_read_line(line, {}) for line in step.data.decode().splitlines())
+
+
+def _read_line(line: str, keys: dict[str, str]) -> dict[str, Any]:
+    """Read a line of a scene's; the worker's own word "settled" is a promise too."""
+    if line.startswith("{"):
+        told: dict[str, Any] = json.loads(line)
+        return told
+    logged = parse_line(f"T {line[3:]}".replace("T ", "T info ", 1)) if line[:1] == "<" else None
+    if logged and logged.event == "settled" and logged.fields.get("id") in keys:
+        return {"end": keys[logged.fields["id"]]}
+    return {}
+
+
+def _numbered(
+    all_told: Iterable[dict[str, Any]], word: str
+) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    counts: dict[str, int] = {}
+    for told in all_told:
+        if word in told:
+            counts[told[word]] = counts.get(told[word], 0) + 1
+            yield told[word], counts[told[word]], told
+
+
+# What is there
+
+
+def observe(root: Path) -> dict[str, list[str]]:
+    """Return what is below `root` by key: the places of messages, the contents of files.
+
+    A message is in `inbox+0` (its folder and its failed attempts), `foreign` (in inbox/,
+    not yet taken in) or `aside` (in failed/, as no message). What is in a place where only
+    whole messages may be and is none is called `?`.
+    """
+    spool, found = Spool(root / SPOOL_FOLDER), dict[str, list[str]]()
+    for entry in spool.entries():
+        key = _key(spool.read(entry))
+        if key or not (entry.is_foreign or not entry.is_message):
+            found.setdefault(key or "?", []).append(_place(entry))
+        for note in spool.notes(entry.id):
+            found[f"note {note['event']}"] = ["noted"]
+    for run in read_runs(spool.root):
+        found[f"run {run.time:g}"] = ["counted"]
+    for path in root.rglob("[!.]*"):
+        if path.is_file() and path.parent.name not in _NO_FACTS:
+            found[f"file {path.name}"] = [path.read_bytes().decode("utf-8", "replace")]
+    return found
+
+
+_NO_FACTS = frozenset((*(folder.value for folder in Folder), "notes", "logs"))
+
+
+def _key(raw: bytes) -> str:
+    try:
+        key = str(json.loads(raw)["key"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return key if body(key) == raw else ""
+
+
+def _place(entry: Entry) -> str:
+    if entry.is_foreign:
+        return "foreign"
+    return f"{entry.state.value}+{entry.attempts}" if entry.is_message else "aside"
+
+
+# Recovery, and what must hold after it
+
+
+def violations(root: Path, allowed: dict[str, frozenset[str]]) -> Iterator[str]:
+    """Recover below `root`, where the power was cut, and yield what was promised in vain."""
+    spool = Spool(root / SPOOL_FOLDER)
+    if spool.root.exists():
+        _recover(spool)
+    found = observe(root)
+    for key, places in found.items():
+        if key not in allowed and not key.startswith(("file ", "note ")):
+            yield f"{key} is in {places}, and nobody put it there"
+    for key, may_be in allowed.items():
+        places = found.get(key, [ABSENT])
+        if len(places) != 1 or places[0] not in may_be:
+            yield f"{key} is {places}, and may be {sorted(may_be)}"
+    if spool.root.exists():
+        yield from _left_overs(spool)
+        yield from _handled_wrongly(spool, found)
+    yield from _drafts(root, allowed)
+
+
+def _recover(spool: Spool) -> None:
+    """What each start of a worker does, and each end."""
+    spool.create()
+    with spool.lock():
+        spool.recover()
+        spool.prune(1e9, 1_000_000, time.time())
+
+
+def _left_overs(spool: Spool) -> Iterator[str]:
+    for path in spool.root.rglob(".*"):
+        yield f"{path.relative_to(spool.root)} is left over"
+    ids = {entry.id for entry in spool.entries()}
+    for path in (spool.root / "notes").iterdir():
+        if path.stem not in ids:
+            yield f"notes/{path.name} is of no message"
+
+
+def _handled_wrongly(spool: Spool, found: dict[str, list[str]]) -> Iterator[str]:
+    """Let a worker's queue hand out what there is: all that waits, once; nothing that is done."""
+    ready = [key for key, places in found.items() for place in places if _waits(place)]
+    queue = Queue(spool, DailyLog(spool.logs, echo=False), 1 << 20)
+    handled = []
+    while batch := queue.claim(100, 0.0):
+        handled += [_key(spool.read(entry)) for entry in batch]
+        for entry in batch:
+            spool.settle(entry.id)
+    if sorted(handled) != sorted(ready):
+        yield f"{sorted(handled)} were handled, and {sorted(ready)} waited"
+
+
+def _waits(place: str) -> bool:
+    return place.startswith("inbox+") or place == "foreign"
+
+
+def _drafts(root: Path, allowed: dict[str, frozenset[str]]) -> Iterator[str]:
+    """What a writer left goes when the same file is written again."""
+    for key in allowed:
+        kind, _, name = key.partition(" ")
+        left = list(root.rglob(f".{name}.*")) if kind == "file" else []
+        for path in left:
+            files.write_atomic(path.with_name(name), b"")
+            if path.exists():
+                yield f"{path.relative_to(root)} stays for ever"
+
+
+# Going through a story
+
+
+def stories(names: Sequence[str], work: Path) -> list[Story]:
+    """Play scenes, and return what each did."""
+    stage = work / "stage"
+    stage.mkdir()
+    argv = [sys.executable, "-m", "torture.scenes", str(stage), *names]
+    steps = record(argv, stage, work / "strace.log")
+    shutil.rmtree(stage)
+    starts = [i for i, step in enumerate(steps) if step.kind == "folder" and step.path in SCENES]
+    ends = [*starts[1:], len(steps)]
+    return [
+        Story(steps[start].path, [_inside(step) for step in steps[start + 1 : end]])
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
+def _inside(step: Step) -> Step:
+    path, other = (name.partition("/")[2] for name in (step.path, step.other))
+    return step._replace(path=path, other=other)
+
+
+class Check:
+    """Goes through stories, one state of the disk after the other."""
+
+    def __init__(self, work: Path, depth: Depth, model: str) -> None:
+        self._work = work
+        self._depth = depth
+        self._model = model
+        self._seen: set[object] = set()
+        self.figures = Figures()
+
+    def go_through(self, story: Story) -> None:
+        """Cut the power after each call of a story."""
+        disk, promises = Disk(), Promises(story.steps)
+        self._seen.clear()
+        started = False
+        for place, step in enumerate(story.steps):
+            if len(self.figures.broken) > _ENOUGH:
+                return
+            disk.apply(step)
+            if step.kind == "say" and promises.hear(step.data):
+                disk.sync_all()
+                started = True
+            self.figures.operations += started and step.kind != "say"
+            if started:
+                self._cut(disk, promises, f"{story.name}, after call {place} ({step.kind})")
+            if started and self._depth.kills and step.kind not in {"say", "write"}:
+                self._kill(disk, promises, story, place)
+
+    def _cut(self, disk: Disk, promises: Promises, where: str) -> None:
+        self.figures.points += 1
+        allowed = promises.allowed()
+        for state in disk.states(self._model, self._depth.cuts, self._depth.most):
+            known = (frozenset(state.items()), frozenset(allowed.items()))
+            if known in self._seen:
+                continue
+            self._seen.add(known)
+            self.figures.states += 1
+            for wrong in self._look(state, allowed):
+                self.figures.broken.append(f"{self._model}: {where}: {wrong}")
+
+    def _look(self, state: State, allowed: dict[str, frozenset[str]]) -> list[str]:
+        root = Path(tempfile.mkdtemp(dir=self._work))
+        try:
+            materialise(state, root, time.time() - _AGO)
+            return list(violations(root, allowed))
+        finally:
+            shutil.rmtree(root)
+
+    def _kill(self, disk: Disk, promises: Promises, story: Story, place: int) -> None:
+        """Kill the program here; cut the power after each call of the one that comes next."""
+        root = Path(tempfile.mkdtemp(dir=self._work))
+        materialise(disk.now(), root, time.time() - _AGO)
+        argv = [sys.executable, "-m", "torture.scenes", str(root), "heir"]
+        steps = record(argv, root, self._work / "strace.log")
+        shutil.rmtree(root)
+        disk, promises = copy.deepcopy((disk, promises))
+        for step in steps:
+            disk.apply(step)
+            if step.kind == "say":
+                promises.hear(step.data)
+            where = f"{story.name}, killed after call {place}, then after {step.kind} {step.path}"
+            self._cut(disk, promises, where)
+
+
+def play(names: Sequence[str]) -> list[Story]:
+    """Play scenes on this machine's disk, which is asked what it can do (syncfs)."""
+    with tempfile.TemporaryDirectory() as work:
+        return stories(names, Path(work))
+
+
+def check(told: Iterable[Story], depth: Depth, model: str) -> Figures:
+    """Go through stories in one model of the disk."""
+    # In memory, where there is such a place: it is not this disk that is tried out.
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as work:
+        checking = Check(Path(work), depth, model)
+        for story in told:
+            checking.go_through(story)
+    return checking.figures
+
+
+def _run(minutes: float) -> bool:
+    """Takes the time it takes: there is so much to look at, and no more."""
+    told, held = play(list(SCENES)), True
+    for model in MODELS:
+        figures = check(told, LONG, model)
+        held = held and not figures.broken
+        print(f"   {model}: {len(told)} scenes, {figures}", flush=True)
+        for wrong in figures.broken[:10]:
+            print(f"      {wrong}")
+    return held
+
+
+PROOF = Proof("whatever call the power fails after: nothing lost, torn, doubled or left", _run)

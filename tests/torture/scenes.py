@@ -1,0 +1,465 @@
+"""What is recorded for `crash`: real calls of aap, each told of before and after.
+
+    python -m torture.scenes FOLDER NAME...
+
+Each scene works in a folder of its own below FOLDER. It prints a JSON object a line: what
+is `key`, what becomes of it (`to`, see `crash.observe`), and when that was promised. What
+stands before the line `start` is taken to be on the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aap import SPOOL_FOLDER, context
+from aap.bodies import digest
+from aap.config import keys, registry, store
+from aap.context.cache import Cache
+from aap.delivery.reply import Way, send_reply
+from aap.inbox import Entry, Pause, Spool, end_pause, write_pause
+from aap.message import State
+from aap.worker.outage import Outage
+from aap.worker.sessions import Session, Slot
+
+LATER = 4102444800.0  # 2100: a retry time that is never due
+ABSENT = "absent"
+
+
+def body(key: str) -> bytes:
+    """The request whose bytes are known by `key`; of a conversation, where it has one."""
+    chat = key.partition("@")[2]
+    whose = {"channel": "telegram", "target": chat} if chat else {}
+    size = 40 + 37 * (sum(key.encode()) % 7)
+    facts = {"key": key, "messages": [{"role": "user", "content": "x" * size}], **whose}
+    return json.dumps(facts).encode()
+
+
+def _say(**facts: object) -> None:
+    os.write(1, json.dumps(facts).encode() + b"\n")
+
+
+@contextmanager
+def change(key: str, *to: str) -> Iterator[None]:
+    """Within this `key` becomes one of `to`; after it, that is promised."""
+    _say(begin=key, to=to)
+    yield
+    _say(end=key)
+
+
+def write(path: Path, act: Callable[[], object]) -> None:
+    """Tell of a call that writes a file: afterwards it has its new content, or is gone."""
+    key = f"file {path.name}"
+    _say(begin=key)
+    act()
+    _say(end=key, to=[path.read_text() if path.exists() else ABSENT])
+
+
+class Scene:
+    """The folder of one scene, and its spool."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.spool = Spool(folder / SPOOL_FOLDER)
+
+    def start(self) -> None:
+        """What was done before is on the disk."""
+        _say(start=self.folder.name)
+
+    def put(self, key: str) -> Entry:
+        """Deliver before the start."""
+        with change(key, "inbox+0"):
+            message_id = self.spool.deliver(body(key))
+        _say(id=message_id, of=key)
+        return self.spool.find(message_id)
+
+    def find(self, entry: Entry) -> Entry:
+        return self.spool.find(entry.id)
+
+
+# Messages come
+
+
+def create(scene: Scene) -> None:
+    """The very first message, into a workspace without a spool."""
+    scene.start()
+    scene.spool.create()
+    with change("first", "inbox+0"):
+        scene.spool.deliver(body("first"))
+
+
+def deliver(scene: Scene) -> None:
+    scene.spool.create()
+    scene.start()
+    for key in ("one", "two"):
+        with change(key, "inbox+0"):
+            scene.spool.deliver(body(key))
+
+
+def _commit(scene: Scene, count: int) -> None:
+    scene.spool.create()
+    scene.start()
+    keys_ = [f"m{number}" for number in range(count)]
+    for key in keys_:
+        _say(begin=key, to=["inbox+0"])
+    staged = [scene.spool.stage(body(key)) for key in keys_]
+    errors = scene.spool.commit(staged)
+    assert not any(errors)
+    for key in keys_:
+        _say(end=key)
+
+
+def commit_few(scene: Scene) -> None:
+    """A group commit that syncs each file."""
+    _commit(scene, 3)
+
+
+def commit_many(scene: Scene) -> None:
+    """A group commit by one syncfs, where the file system is one of those that do."""
+    _commit(scene, 4)
+
+
+def discard(scene: Scene) -> None:
+    scene.spool.create()
+    scene.start()
+    scene.spool.discard(scene.spool.stage(body("never")))
+
+
+def adopt(scene: Scene) -> None:
+    """A file is copied in, as `cp` does it, and taken in by the worker."""
+    scene.spool.create()
+    scene.start()
+    _say(begin="foreign", to=["foreign", ABSENT])
+    path = scene.spool.folder(State.INBOX) / "by-hand.json"
+    path.write_bytes(body("foreign"))
+    _say(end="foreign")
+    (entry,) = scene.spool.entries(State.INBOX)
+    with change("foreign", "inbox+0"):
+        scene.spool.adopt(entry, scene.spool.read(entry))
+
+
+def put_aside(scene: Scene) -> None:
+    """What is no message; it is the known bytes all the same, to be known again."""
+    scene.spool.create()
+    (scene.spool.folder(State.INBOX) / "photo.d").write_bytes(body("photo"))
+    _say(begin="photo", to=["foreign"])
+    _say(end="photo")
+    scene.start()
+    (entry,) = scene.spool.entries(State.INBOX)
+    with change("photo", "aside"):
+        scene.spool.put_aside(entry, "not a JSON object")
+
+
+# Messages go their way
+
+
+def settle(scene: Scene) -> None:
+    scene.spool.create()
+    entry = scene.put("one")
+    scene.start()
+    with change("one", "inbox+0"):
+        scene.spool.claim(entry)
+    with change("one", "done+0"):
+        scene.spool.settle(entry.id)
+    scene.spool.settle(entry.id)
+
+
+def settle_waiting(scene: Scene) -> None:
+    """`aap inbox done` of messages that no run has."""
+    spool = scene.spool
+    spool.create()
+    inbox, hold, late, failed = (scene.put(key) for key in ("inbox", "hold", "late", "failed"))
+    with change("hold", "hold+0"):
+        spool.hold(hold)
+    with change("late", "deferred+1"):
+        spool.defer(spool.claim(late), LATER, "why")
+    with change("failed", "failed+1"):
+        spool.fail(spool.claim(failed), "why")
+    scene.start()
+    for entry, key in ((inbox, "inbox"), (hold, "hold"), (late, "late"), (failed, "failed")):
+        with change(key, f"done+{spool.find(entry.id).attempts}"):
+            spool.settle(entry.id)
+
+
+def defer(scene: Scene) -> None:
+    scene.spool.create()
+    entry = scene.spool.claim(scene.put("one"))
+    scene.start()
+    for tries in (1, 2):
+        with change("one", f"deferred+{tries}"):
+            scene.spool.defer(entry, LATER, "exit code 3")
+        with change("one", f"inbox+{tries}"):
+            entry = scene.spool.claim(scene.find(entry))
+
+
+def admit(scene: Scene) -> None:
+    spool = scene.spool
+    spool.create()
+    entries = [spool.claim(scene.put(key)) for key in ("one", "two")]
+    for key, entry in zip(("one", "two"), entries, strict=True):
+        with change(key, "deferred+1"):
+            spool.defer(entry, 1.0, "why")
+    scene.start()
+    with change("one", "inbox+1"), change("two", "inbox+1"):
+        spool.admit(time.time())
+
+
+def fail(scene: Scene) -> None:
+    scene.spool.create()
+    entry = scene.spool.claim(scene.put("one"))
+    scene.start()
+    with change("one", "failed+1"):
+        scene.spool.fail(entry, "why")
+    with change("one", "inbox+0"):
+        scene.spool.retry(scene.find(entry))
+
+
+def hold(scene: Scene) -> None:
+    scene.spool.create()
+    entry = scene.put("one")
+    scene.start()
+    with change("one", "hold+0"):
+        scene.spool.hold(entry)
+    with change("one", "inbox+0"):
+        scene.spool.release(scene.find(entry))
+
+
+def retry_done(scene: Scene) -> None:
+    scene.spool.create()
+    entry = scene.put("one")
+    with change("one", "done+0"):
+        scene.spool.settle(entry)
+    scene.start()
+    with change("one", "inbox+0"):
+        scene.spool.retry(scene.find(entry))
+
+
+def give_back(scene: Scene) -> None:
+    scene.spool.create()
+    entry = scene.put("one")
+    scene.start()
+    with change("one", "inbox+0"):
+        scene.spool.give_back(scene.spool.claim(entry))
+
+
+def recover(scene: Scene) -> None:
+    """The power fails again while the first failure is mended."""
+    scene.spool.create()
+    for key in ("one", "two"):
+        scene.spool.claim(scene.put(key))
+    (scene.spool.folder(State.INBOX) / f".{'0' * 20}.json").write_bytes(b"torn")
+    scene.start()
+    with scene.spool.lock():
+        scene.spool.recover()
+
+
+def together(scene: Scene) -> None:
+    """Several messages changed by one command."""
+    scene.spool.create()
+    entries = {key: scene.put(key) for key in ("one", "two", "three")}
+    scene.start()
+    for key in entries:
+        _say(begin=key, to=["done+0"])
+    with scene.spool.together():
+        for entry in entries.values():
+            scene.spool.settle(entry)
+    for key in entries:
+        _say(end=key)
+
+
+def remove(scene: Scene) -> None:
+    scene.spool.create()
+    entry = scene.put("one")
+    scene.spool.note(entry.id, event="why")
+    scene.start()
+    with change("one", ABSENT):
+        scene.spool.remove(entry)
+
+
+def prune(scene: Scene) -> None:
+    """What was pruned may come back to done/ once more: it was no promise."""
+    scene.spool.create()
+    for key in ("one", "two"):
+        entry = scene.put(key)
+        scene.spool.note(entry.id, event="why")
+        with change(key, "done+0"):
+            scene.spool.settle(entry)
+    scene.start()
+    with change("one", ABSENT, "done+0"), change("two", ABSENT, "done+0"):
+        scene.spool.prune(0, 0, time.time() + 60)
+
+
+# What is remembered of them
+
+
+def note(scene: Scene) -> None:
+    """Notes, the first of which makes the file."""
+    scene.spool.create()
+    entry = scene.put("one")
+    scene.start()
+    for word in ("first", "second"):
+        with change(f"note {word}", "noted"):
+            scene.spool.note(entry.id, event=word)
+
+
+def reply(scene: Scene) -> None:
+    """A reply: the program that sends it must not start before the intent is on the disk."""
+    scene.spool.create()
+    key = "one@42"
+    entry = scene.put(key)
+    program = """cat >/dev/null; echo '{"end": "note reply"}'"""
+    way = Way("command", shlex.join(["sh", "-c", program]))
+    scene.start()
+    _say(begin="note reply", to=["noted"])
+    send_reply(scene.spool, way, entry.id, digest(body(key)), "an answer")
+
+
+# Files that stand for a fact
+
+
+def pause(scene: Scene) -> None:
+    root = scene.spool.root
+    scene.spool.create()
+    scene.start()
+    write(root / "PAUSED", lambda: write_pause(root, Pause(1.0, "lunch")))
+    write(root / "PAUSED", lambda: write_pause(root, Pause(1.0, "lunch", unwatched=True)))
+    write(root / "PAUSED", lambda: end_pause(root))
+
+
+def session(scene: Scene) -> None:
+    root = scene.spool.root
+    scene.spool.create()
+    scene.start()
+    slot = Slot(root, None)
+    write(root / "sessions" / "workspace.json", lambda: slot.write(Session("key", "a", 1.0)))
+    write(root / "sessions" / "workspace.json", lambda: slot.write(Session("key", "b", 2.0)))
+
+
+def outage(scene: Scene) -> None:
+    root = scene.spool.root
+    scene.spool.create()
+    scene.start()
+    known = Outage(root)
+    write(root / "OUTAGE", lambda: known.begin_or_go_on("no network", 1.0))
+    write(root / "OUTAGE", lambda: known.begin_or_go_on("no network", 2.0))
+
+
+def cache(scene: Scene) -> None:
+    """The context cache: two blocks, and a new generation."""
+    root = scene.spool.root
+    scene.spool.create()
+    scene.start()
+    kept = Cache(root)
+    write(kept.path, lambda: kept.append("the first block"))
+    write(kept.path, lambda: kept.append("the second block", [1]))
+    text = "BLOCK_ID: 003\nboth in one\n"
+    with change("file cache.1.txt", kept.path.read_text()):
+        write(kept.path, lambda: kept.rewrite(text))
+
+
+def usage(scene: Scene) -> None:
+    root = scene.spool.root
+    scene.spool.create()
+    scene.start()
+    for number in (1.0, 2.0):
+        facts = {"time": number, "agent": "echo", "input": 1, "cached": 0, "output": 1}
+        with change(f"run {number:g}", "counted"):
+            context.record(root, facts)
+
+
+def settings(scene: Scene) -> None:
+    """`aap config set` and `unset`, and a secret in a file of its own."""
+    scene.start()
+    file = scene.folder / "config" / "aap.conf"
+    write(file, lambda: store.set_value(file, "PORT", "7012"))
+    write(file, lambda: store.set_value(file, "AGENT", "codex"))
+    write(file, lambda: store.unset_value(file, "PORT"))
+    secrets = scene.folder / "config" / "secrets"
+    write(secrets / "api-key", lambda: store.set_secret(secrets, "API_KEY", "aap_one"))
+
+
+def key_file(scene: Scene) -> None:
+    """`aap key new` and `revoke`."""
+    scene.start()
+    file = scene.folder / "config" / "keys"
+    write(file, lambda: keys.add_key(file, "phone", "aap_0123456789"))
+    write(file, lambda: keys.add_key(file, "desk", "aap_9876543210"))
+    write(file, lambda: keys.remove_key(file, "phone"))
+
+
+def workspaces(scene: Scene) -> None:
+    """`aap workspace add`, `use` and `rm`."""
+    scene.start()
+    file = scene.folder / "config" / "workspaces"
+    write(file, lambda: registry.add_workspace(file, "work", scene.folder / "work"))
+    write(file, lambda: registry.mark_default(file, "work"))
+    write(file, lambda: registry.remove_workspace(file, "work"))
+
+
+# The real worker
+
+
+def worker(scene: Scene) -> None:
+    """A whole run: claimed, handed to an agent that only says what it got, settled."""
+    scene.spool.create()
+    (scene.folder / ".ai-agent-proxy.conf").write_text("AGENT=echo\nSETTLE=0\n")
+    for key in ("one@7", "two@7"):
+        scene.put(key)
+    scene.start()
+    for key in ("one@7", "two@7"):
+        _say(begin=key, to=["done+0"])
+    argv = [sys.executable, "-m", "aap.worker", "--workspace", str(scene.folder)]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("AAP_")}
+    subprocess.run(argv, check=True, env=environment, cwd=scene.folder)
+
+
+SCENES = {
+    each.__name__: each
+    for each in (
+        create, deliver, commit_few, commit_many, discard, adopt, put_aside, settle,
+        settle_waiting, defer, admit, fail, hold, retry_done, give_back, recover, together,
+        remove, prune, note, reply, pause, session, outage, cache, usage, settings, key_file,
+        workspaces, worker,
+    )
+}  # fmt: skip
+
+
+def heir(folder: Path) -> None:
+    """What comes after a process that was killed: it goes on from what it finds, and promises."""
+    spool = Spool(folder / SPOOL_FOLDER)
+    spool.create()
+    with spool.lock():
+        spool.recover()
+    for entry in spool.entries():
+        if not entry.is_foreign and entry.is_message:
+            key = json.loads(spool.read(entry))["key"]
+            _say(begin=key, to=[f"{entry.state.value}+{entry.attempts}"])
+            with change(f"note {key}", "noted"):
+                spool.note(entry.id, event=key)
+            if entry.state is State.DONE:
+                spool.settle(entry.id)
+            if entry.state in {State.INBOX, State.DONE}:
+                _say(end=key)
+    with change("heir", "inbox+0"):
+        spool.deliver(body("heir"))
+
+
+def main(folder: str, *names: str) -> None:
+    """Play the scenes named, or the heir of one."""
+    for name in names:
+        if name == "heir":
+            heir(Path(folder))
+        else:
+            SCENES[name](Scene(Path(folder, name)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
