@@ -39,6 +39,9 @@ class State(str, Enum):
     FAILED = "failed"
 
 
+OPEN_STATES = (State.INBOX, State.ACTIVE, State.DEFERRED, State.HOLD, State.FAILED)
+
+
 class Name(NamedTuple):
     """A file name that aap gave."""
 

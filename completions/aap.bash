@@ -1,7 +1,8 @@
 # Completion of aap for bash; written by python -m aap.cli.completion, not by hand.
 
 _aap() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} path= i
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} path= i word value
+    local -a place=()
     # bash takes "=" for a word of its own.
     if [[ $cur == "=" ]]; then
         cur=
@@ -9,8 +10,14 @@ _aap() {
         prev=${COMP_WORDS[COMP_CWORD-2]}
     fi
     for ((i = 1; i < COMP_CWORD; i++)); do
-        case "$path:${COMP_WORDS[i]}" in
-            *:--attachment | *:--bundle | *:--cites | *:--config | *:--conversation | *:--dir | *:--id | *:--limit | *:--media | *:--older-than | *:--only | *:--output | *:--reason | *:--scope | *:--since | *:--skip | *:--state | *:--text | *:--timeout | *:--workspace | *:-w) ((i++)) ;;
+        word=${COMP_WORDS[i]}
+        case "$path:$word" in
+            *:--attachment | *:--bundle | *:--cites | *:--config | *:--conversation | *:--dir | *:--id | *:--limit | *:--media | *:--older-than | *:--only | *:--output | *:--reason | *:--scope | *:--since | *:--skip | *:--state | *:--text | *:--timeout | *:--workspace | *:-w)
+                [[ ${COMP_WORDS[i+1]} == "=" ]] && ((i++))
+                value=${COMP_WORDS[++i]//[\"\'\\]/}
+                case $word in
+                    --config | --workspace | -w) place+=("$word" "${value/#\~\//$HOME/}") ;;
+                esac ;;
             ":pause") path="pause" ;;
             ":resume") path="resume" ;;
             ":explain") path="explain" ;;
@@ -76,11 +83,11 @@ _aap() {
     done
     COMPREPLY=()
     case "$path:$prev" in
-        *:--workspace | *:-w) if [[ $cur == */* ]]; then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; else COMPREPLY=($(compgen -W "$(aap workspace names 2>/dev/null)" -- "$cur")); fi; return ;;
+        *:--workspace | *:-w) if [[ $cur == */* ]]; then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; else COMPREPLY=($(compgen -W "$(aap "${place[@]}" workspace names 2>/dev/null)" -- "$cur")); fi; return ;;
         *:--config | *:--media | *:--bundle | *:--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames; return ;;
         *:--reason | *:--since | *:--older-than | *:--limit | *:--attachment | *:--timeout | *:--text | *:--scope | *:--cites) :; return ;;
-        *:--id) COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")); return ;;
-        *:--conversation) COMPREPLY=($(compgen -W "$(aap inbox conversations 2>/dev/null)" -- "$cur")); return ;;
+        *:--id) mapfile -t COMPREPLY < <(aap "${place[@]}" inbox ids "$cur" 2>/dev/null); return ;;
+        *:--conversation) COMPREPLY=($(compgen -W "$(aap "${place[@]}" inbox conversations 2>/dev/null)" -- "$cur")); return ;;
         *:--only | *:--skip) COMPREPLY=($(compgen -W "user.runtime user.bus user.linger config.parse config.secret config.keys config.units units.present units.enabled units.drift units.drop-ins units.version units.failed units.limit socket.listening socket.port socket.file socket.exposed socket.answers worker.path worker.workspace worker.oldest worker.orphans worker.run agent.found agent.login agent.outage agent.bypass sandbox.enforced sandbox.whole spool.format spool.permissions spool.fsync spool.rename spool.lock spool.space spool.strays spool.leftovers spool.corrupt spool.failed journal.readable journal.persistent journal.complete clock.sane skills.current shell.current openclaw.settings" -- "$cur")); return ;;
         *:--state) COMPREPLY=($(compgen -W "inbox active deferred hold done failed" -- "$cur")); return ;;
         *:--dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; return ;;
@@ -154,18 +161,18 @@ _aap() {
     fi
     case "$path" in
         "") COMPREPLY=($(compgen -W "pause resume explain reply send logs install uninstall status doctor completion inbox config workspace key openclaw context skills agent" -- "$cur")) ;;
-        "explain") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
-        "reply") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
+        "explain") mapfile -t COMPREPLY < <(aap "${place[@]}" inbox ids "$cur" 2>/dev/null) ;;
+        "reply") mapfile -t COMPREPLY < <(aap "${place[@]}" inbox ids "$cur" 2>/dev/null) ;;
         "send") : ;;
         "completion") COMPREPLY=($(compgen -W "bash zsh fish" -- "$cur")) ;;
         "inbox") COMPREPLY=($(compgen -W "ls show new wait watch stats done add retry hold release rm" -- "$cur")) ;;
-        "inbox show") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
-        "inbox done") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
+        "inbox show") mapfile -t COMPREPLY < <(aap "${place[@]}" inbox ids "$cur" 2>/dev/null) ;;
+        "inbox done") mapfile -t COMPREPLY < <(aap "${place[@]}" inbox ids "$cur" 2>/dev/null) ;;
         "inbox add") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames ;;
-        "inbox retry") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
-        "inbox hold") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
-        "inbox release") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
-        "inbox rm") COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur")) ;;
+        "inbox retry") mapfile -t COMPREPLY < <(aap "${place[@]}" inbox ids "$cur" 2>/dev/null) ;;
+        "inbox hold") mapfile -t COMPREPLY < <(aap "${place[@]}" inbox ids "$cur" 2>/dev/null) ;;
+        "inbox release") mapfile -t COMPREPLY < <(aap "${place[@]}" inbox ids "$cur" 2>/dev/null) ;;
+        "inbox rm") mapfile -t COMPREPLY < <(aap "${place[@]}" inbox ids "$cur" 2>/dev/null) ;;
         "config") COMPREPLY=($(compgen -W "list get set unset edit explain path validate import" -- "$cur")) ;;
         "config get") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX BATCH SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DELIVERY DELIVERY_CMD DELIVERY_TIMEOUT FAILED_REPLY NOTIFY_CMD DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
         "config set") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX BATCH SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DELIVERY DELIVERY_CMD DELIVERY_TIMEOUT FAILED_REPLY NOTIFY_CMD DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
@@ -173,13 +180,13 @@ _aap() {
         "config explain") COMPREPLY=($(compgen -W "HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX BATCH SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DELIVERY DELIVERY_CMD DELIVERY_TIMEOUT FAILED_REPLY NOTIFY_CMD DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX" -- "$cur")) ;;
         "config import") mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames ;;
         "workspace") COMPREPLY=($(compgen -W "ls show add use rm" -- "$cur")) ;;
-        "workspace show") COMPREPLY=($(compgen -W "$(aap workspace names 2>/dev/null)" -- "$cur")) ;;
+        "workspace show") COMPREPLY=($(compgen -W "$(aap "${place[@]}" workspace names 2>/dev/null)" -- "$cur")) ;;
         "workspace add") : ;;
-        "workspace use") COMPREPLY=($(compgen -W "$(aap workspace names 2>/dev/null)" -- "$cur")) ;;
-        "workspace rm") COMPREPLY=($(compgen -W "$(aap workspace names 2>/dev/null)" -- "$cur")) ;;
+        "workspace use") COMPREPLY=($(compgen -W "$(aap "${place[@]}" workspace names 2>/dev/null)" -- "$cur")) ;;
+        "workspace rm") COMPREPLY=($(compgen -W "$(aap "${place[@]}" workspace names 2>/dev/null)" -- "$cur")) ;;
         "key") COMPREPLY=($(compgen -W "new ls revoke" -- "$cur")) ;;
         "key new") : ;;
-        "key revoke") COMPREPLY=($(compgen -W "$(aap key names 2>/dev/null)" -- "$cur")) ;;
+        "key revoke") COMPREPLY=($(compgen -W "$(aap "${place[@]}" key names 2>/dev/null)" -- "$cur")) ;;
         "openclaw") COMPREPLY=($(compgen -W "check setup" -- "$cur")) ;;
         "context") COMPREPLY=($(compgen -W "append show check rewrite stats" -- "$cur")) ;;
         "context append") : ;;

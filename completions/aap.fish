@@ -21,6 +21,123 @@ function __aap_at
     end
 end
 
+# What the line says of the workspace, for those that are asked.
+function __aap_ask
+    set -l place
+    set -l words (commandline -opc)
+    for i in (seq 2 (count $words))
+        switch $words[$i]
+            case '--config=*' '--workspace=*'
+                set -a place $words[$i]
+            case --config --workspace -w
+                test $i -lt (count $words); or continue
+                set -a place $words[$i] (string replace -r '^~/' "$HOME/" -- $words[(math $i + 1)])
+        end
+    end
+    aap (string unescape -- $place) $argv 2>/dev/null
+end
+
+function __aap_checks
+    printf '%s\t%s\n' \
+        user.runtime 'without it no command finds the service manager that runs aap' \
+        user.bus 'systemd runs every part of aap' \
+        user.linger 'systemd ends all that a user runs when the last login ends' \
+        config.parse 'with a line that cannot be understood, API and worker do not start' \
+        config.secret 'who can read a key can use it' \
+        config.keys 'the keys decide who may make the agent act' \
+        config.units 'what you see here is not what runs' \
+        units.present 'a missing unit is a part that nobody starts' \
+        units.enabled 'after a reboot nobody would be there' \
+        units.drift 'other units than these may lack what this version relies on' \
+        units.drop-ins 'they count more than aap\'s own units' \
+        units.version 'it is what the units start' \
+        units.failed 'a unit in this state does not do its part' \
+        units.limit 'systemd does not start it again by itself' \
+        socket.listening 'every client is refused' \
+        socket.port 'who goes by the settings reaches nobody' \
+        socket.file 'local programs come in by this file, without a key' \
+        socket.exposed 'whoever connects can make the agent act' \
+        socket.answers 'clients get an error, and try again or give up' \
+        worker.path 'messages are accepted, and nobody takes them' \
+        worker.workspace 'what comes for that workspace waits for ever' \
+        worker.oldest 'somebody waits for an answer' \
+        worker.orphans 'they wait until they are brought back' \
+        worker.run 'its messages are tried again, and given up in the end' \
+        agent.found 'without it no message is handled' \
+        agent.login 'each run would end in an outage' \
+        agent.outage 'messages wait until it works again' \
+        agent.bypass 'what a stranger writes could have it do anything you could do' \
+        sandbox.enforced 'it keeps the agent from your keys and your service manager' \
+        sandbox.whole 'it keeps the agent from your keys and your service manager' \
+        spool.format 'an older aap would spoil what a newer one wrote' \
+        spool.permissions 'messages are private, and must be there to be stored' \
+        spool.fsync 'a 200 promises that the message is on the disk' \
+        spool.rename 'each step of a message is one rename' \
+        spool.lock 'it keeps a second worker out' \
+        spool.space 'what cannot be stored is refused' \
+        spool.strays 'nobody will ever handle them' \
+        spool.leftovers 'they only take room' \
+        spool.corrupt 'they go to failed/ when their turn comes' \
+        spool.failed 'somebody got no answer' \
+        journal.readable 'without it aap logs shows the worker\'s files alone' \
+        journal.persistent 'what the API said before a reboot is gone' \
+        journal.complete 'a trace may have holes' \
+        clock.sane 'messages are ordered, retried and removed by it' \
+        skills.current 'agents do what they read there' \
+        shell.current 'man and the Tab key say what was true once' \
+        openclaw.settings 'with others OpenClaw answers in the agent\'s place, or drops messages'
+end
+
+function __aap_settings
+    printf '%s\t%s\n' \
+        HOST 'Address the API listens on' \
+        PORT 'TCP port the API listens on' \
+        WORKSPACE 'Folder the agent works in; its messages are below .ai-agent-proxy/…' \
+        API_KEY 'Key that clients send as Authorization: Bearer' \
+        A2A_KEY 'Key that other agents send to POST /agent-inbox' \
+        AGENT 'The agent\'s preset' \
+        AGENT_INIT_CLI 'Command that opens a fresh session; the prompt is its last argument' \
+        AGENT_CLI 'Command of each run; the prompt is its last argument' \
+        REPLY 'What clients get at once: auto, empty, or a text of your own' \
+        INTERNAL 'Requests of OpenClaw\'s own that wake the agent all the same, by commas' \
+        MAX_BODY 'Largest request body' \
+        HEADER_TIMEOUT 'Time a client has for its request\'s header' \
+        BODY_TIMEOUT 'Time a client has for its request\'s body' \
+        MAX_CONNECTIONS 'Connections at a time' \
+        INBOX_MAX 'Messages waiting at most' \
+        INBOX_MAX_BYTES 'Bytes waiting at most' \
+        MIN_FREE 'Disk space that stays free' \
+        MIN_FREE_INODES 'Inodes that stay free' \
+        IDLE_EXIT 'Time without a request after which the API ends' \
+        RUN_TIMEOUT 'Time one run of the agent may take' \
+        STOP_GRACE 'Time the agent has to end after SIGTERM' \
+        MAX_ATTEMPTS 'Failed runs that make a message fail' \
+        RETRY_MIN 'Wait after a first failed run' \
+        RETRY_MAX 'Longest wait between two attempts' \
+        BATCH_MAX 'Messages given to one run at most' \
+        BATCH 'What one run is given: messages of one conversation, or of all that…' \
+        SETTLE 'Quiet time after which what was written counts as one piece' \
+        SESSION 'Whose memory a session is: one of the workspace, or one of each…' \
+        SESSION_MAX_AGE 'Age at which a session is replaced' \
+        SESSION_MAX_RUNS 'Runs after which a session is replaced' \
+        DELIVERY 'Way out of replies: OpenClaw, a command of your own, or none' \
+        DELIVERY_CMD 'Program that sends a reply: text on stdin, AAP_CHANNEL and AAP_TARGET…' \
+        DELIVERY_TIMEOUT 'Time each way of sending a reply may take' \
+        FAILED_REPLY 'What the chat is told when its message was given up' \
+        NOTIFY_CMD 'Program that is told of an outage, on stdin' \
+        DONE_MAX_AGE 'Age at which a handled message is removed' \
+        DONE_MAX 'Handled messages kept at most' \
+        LOG_MAX_AGE 'Age at which a day\'s log is removed' \
+        LOG_RUN_MAX 'Bytes of one run\'s output that are logged'
+end
+
+function __aap_skills
+    printf '%s\t%s\n' \
+        ai-agent-proxy 'Handle chat messages that wait in an aap inbox' \
+        context-cache 'Keep long-lived knowledge in aap\'s context cache, an append-only file…' \
+        openclaw-message 'Send replies and messages outward to people on their chat channels…'
+end
+
 complete -c aap -f
 
 complete -c aap -n '__aap_at' -a pause -d 'Give the agent nothing more; messages are accepted and wait'
@@ -42,7 +159,7 @@ complete -c aap -n '__aap_at' -a openclaw -d 'OpenClaw\'s own configuration: is 
 complete -c aap -n '__aap_at' -a context -d 'What the agent keeps between runs, in numbered blocks'
 complete -c aap -n '__aap_at' -a skills -d 'What agents should know of aap, put where they look'
 complete -c aap -n '__aap_at' -a agent -d 'The agent that answers: what runs, its sessions, whether it works'
-complete -c aap -n '__aap_at' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at' -l version -d 'Print the version'
 complete -c aap -n '__aap_at' -s h -l help -d 'Show help'
@@ -50,34 +167,34 @@ complete -c aap -n '__aap_at' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at pause +' -l reason -x -d 'Why; status and explain say it'
 complete -c aap -n '__aap_at pause +' -l now -d 'Stop the agent in mid-run, too'
 complete -c aap -n '__aap_at pause +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at pause +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at pause +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at pause +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at pause +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at resume +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at resume +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at resume +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at resume +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at resume +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at explain +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at explain +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at explain +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at explain +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at explain +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at explain +' -x -a '(aap inbox ids 2>/dev/null)'
+complete -c aap -n '__aap_at explain +' -x -a '(__aap_ask inbox ids (commandline -ct))'
 
 complete -c aap -n '__aap_at reply +' -l media -r -F -d 'Send a file with it'
 complete -c aap -n '__aap_at reply +' -l reply-to -d 'Quote the message, where the channel can'
 complete -c aap -n '__aap_at reply +' -l again -d 'Send it though the same went out before'
 complete -c aap -n '__aap_at reply +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at reply +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at reply +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at reply +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at reply +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at reply +' -x -a '(aap inbox ids 2>/dev/null)'
+complete -c aap -n '__aap_at reply +' -x -a '(__aap_ask inbox ids (commandline -ct))'
 
 complete -c aap -n '__aap_at send +' -l stream -d 'Ask for a streamed answer'
 complete -c aap -n '__aap_at send +' -l responses -d 'Use /v1/responses, not /v1/chat/completions'
 complete -c aap -n '__aap_at send +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at send +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at send +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at send +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at send +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at send +' -x
@@ -85,14 +202,14 @@ complete -c aap -n '__aap_at send +' -x
 complete -c aap -n '__aap_at logs +' -l today -d 'Since midnight'
 complete -c aap -n '__aap_at logs +' -l since -x -d 'Such as 90m, \'2 hours ago\', 2026-11-23'
 complete -c aap -n '__aap_at logs +' -l follow -s f -d 'Go on as lines come'
-complete -c aap -n '__aap_at logs +' -l id -x -a '(aap inbox ids 2>/dev/null)' -d 'Only lines about this message'
-complete -c aap -n '__aap_at logs +' -l conversation -x -a '(aap inbox conversations 2>/dev/null)' -d 'Only of this one: channel/account/chat'
+complete -c aap -n '__aap_at logs +' -l id -x -a '(__aap_ask inbox ids (commandline -ct))' -d 'Only lines about this message'
+complete -c aap -n '__aap_at logs +' -l conversation -x -a '(__aap_ask inbox conversations)' -d 'Only of this one: channel/account/chat'
 complete -c aap -n '__aap_at logs +' -l api -d 'What the API said'
 complete -c aap -n '__aap_at logs +' -l worker -d 'What the worker did'
 complete -c aap -n '__aap_at logs +' -l agent -d 'What the agent printed'
 complete -c aap -n '__aap_at logs +' -l errors -d 'Only warnings and errors'
 complete -c aap -n '__aap_at logs +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at logs +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at logs +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at logs +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at logs +' -s h -l help -d 'Show help'
 
@@ -100,7 +217,7 @@ complete -c aap -n '__aap_at install +' -l system -l user -d 'For the whole mach
 complete -c aap -n '__aap_at install +' -l linger -l no-linger -d 'Run also while you are not logged in'
 complete -c aap -n '__aap_at install +' -l yes -d 'Do not ask'
 complete -c aap -n '__aap_at install +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at install +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at install +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at install +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at install +' -s h -l help -d 'Show help'
 
@@ -108,24 +225,24 @@ complete -c aap -n '__aap_at uninstall +' -l system -l user -d 'For the whole ma
 complete -c aap -n '__aap_at uninstall +' -l purge -d 'Delete the messages too'
 complete -c aap -n '__aap_at uninstall +' -l yes -d 'Do not ask'
 complete -c aap -n '__aap_at uninstall +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at uninstall +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at uninstall +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at uninstall +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at uninstall +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at status +' -l watch -d 'Go on; with --json a line for each change'
 complete -c aap -n '__aap_at status +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at status +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at status +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at status +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at status +' -s h -l help -d 'Show help'
 
-complete -c aap -n '__aap_at doctor +' -l only -x -a 'user.runtime user.bus user.linger config.parse config.secret config.keys config.units units.present units.enabled units.drift units.drop-ins units.version units.failed units.limit socket.listening socket.port socket.file socket.exposed socket.answers worker.path worker.workspace worker.oldest worker.orphans worker.run agent.found agent.login agent.outage agent.bypass sandbox.enforced sandbox.whole spool.format spool.permissions spool.fsync spool.rename spool.lock spool.space spool.strays spool.leftovers spool.corrupt spool.failed journal.readable journal.persistent journal.complete clock.sane skills.current shell.current openclaw.settings' -d 'Only this check or group; may be repeated'
-complete -c aap -n '__aap_at doctor +' -l skip -x -a 'user.runtime user.bus user.linger config.parse config.secret config.keys config.units units.present units.enabled units.drift units.drop-ins units.version units.failed units.limit socket.listening socket.port socket.file socket.exposed socket.answers worker.path worker.workspace worker.oldest worker.orphans worker.run agent.found agent.login agent.outage agent.bypass sandbox.enforced sandbox.whole spool.format spool.permissions spool.fsync spool.rename spool.lock spool.space spool.strays spool.leftovers spool.corrupt spool.failed journal.readable journal.persistent journal.complete clock.sane skills.current shell.current openclaw.settings' -d 'Not this check or group; may be repeated'
+complete -c aap -n '__aap_at doctor +' -l only -x -a '(__aap_checks)' -d 'Only this check or group; may be repeated'
+complete -c aap -n '__aap_at doctor +' -l skip -x -a '(__aap_checks)' -d 'Not this check or group; may be repeated'
 complete -c aap -n '__aap_at doctor +' -l fix -d 'Run the cures that are safe'
 complete -c aap -n '__aap_at doctor +' -l yes -d 'Do not ask'
 complete -c aap -n '__aap_at doctor +' -l dry-run -d 'Show what --fix would run'
 complete -c aap -n '__aap_at doctor +' -l bundle -r -F -d 'Write a report without anything private'
 complete -c aap -n '__aap_at doctor +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at doctor +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at doctor +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at doctor +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at doctor +' -s h -l help -d 'Show help'
 
@@ -147,14 +264,14 @@ complete -c aap -n '__aap_at inbox' -a rm -d 'Delete messages for good'
 complete -c aap -n '__aap_at inbox' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at inbox ls +' -l state -x -a 'inbox active deferred hold done failed' -d 'Only this state; may be repeated'
-complete -c aap -n '__aap_at inbox ls +' -l conversation -x -a '(aap inbox conversations 2>/dev/null)' -d 'Only of this one: channel/account/chat'
+complete -c aap -n '__aap_at inbox ls +' -l conversation -x -a '(__aap_ask inbox conversations)' -d 'Only of this one: channel/account/chat'
 complete -c aap -n '__aap_at inbox ls +' -l since -x -d 'That came since 2h, yesterday…'
 complete -c aap -n '__aap_at inbox ls +' -l older-than -x -d 'That came before 2h, 3d…'
 complete -c aap -n '__aap_at inbox ls +' -l limit -x -d 'At most so many; 0 for all'
 complete -c aap -n '__aap_at inbox ls +' -l group -d 'Put together by conversation'
 complete -c aap -n '__aap_at inbox ls +' -l all -d 'Handled ones too'
 complete -c aap -n '__aap_at inbox ls +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at inbox ls +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at inbox ls +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at inbox ls +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at inbox ls +' -s h -l help -d 'Show help'
 
@@ -163,77 +280,77 @@ complete -c aap -n '__aap_at inbox show +' -l attachment -x -d 'Write the N-th a
 complete -c aap -n '__aap_at inbox show +' -l output -r -F -d 'Where to; - for stdout'
 complete -c aap -n '__aap_at inbox show +' -l force -d 'Write over FILE'
 complete -c aap -n '__aap_at inbox show +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at inbox show +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at inbox show +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at inbox show +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at inbox show +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at inbox show +' -x -a '(aap inbox ids 2>/dev/null)'
+complete -c aap -n '__aap_at inbox show +' -x -a '(__aap_ask inbox ids (commandline -ct))'
 
-complete -c aap -n '__aap_at inbox new +' -l conversation -x -a '(aap inbox conversations 2>/dev/null)' -d 'Only of this one: channel/account/chat'
+complete -c aap -n '__aap_at inbox new +' -l conversation -x -a '(__aap_ask inbox conversations)' -d 'Only of this one: channel/account/chat'
 complete -c aap -n '__aap_at inbox new +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at inbox new +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at inbox new +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at inbox new +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at inbox new +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at inbox wait +' -l timeout -x -d 'At most 30s, 5m, 2h'
 complete -c aap -n '__aap_at inbox wait +' -l state -x -a 'inbox active deferred hold done failed' -d 'Only this state; may be repeated'
-complete -c aap -n '__aap_at inbox wait +' -l conversation -x -a '(aap inbox conversations 2>/dev/null)' -d 'Only of this one: channel/account/chat'
+complete -c aap -n '__aap_at inbox wait +' -l conversation -x -a '(__aap_ask inbox conversations)' -d 'Only of this one: channel/account/chat'
 complete -c aap -n '__aap_at inbox wait +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at inbox wait +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at inbox wait +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at inbox wait +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at inbox wait +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at inbox watch +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at inbox watch +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at inbox watch +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at inbox watch +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at inbox watch +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at inbox stats +' -l since -x -d 'Not of a day: of 2h, 30d…'
 complete -c aap -n '__aap_at inbox stats +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at inbox stats +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at inbox stats +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at inbox stats +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at inbox stats +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at inbox done +' -l all -d 'Not single ids, but all of a --state'
 complete -c aap -n '__aap_at inbox done +' -l state -x -a 'inbox active deferred hold done failed' -d 'Only this state; may be repeated'
-complete -c aap -n '__aap_at inbox done +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at inbox done +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at inbox done +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at inbox done +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at inbox done +' -x -a '(aap inbox ids 2>/dev/null)'
+complete -c aap -n '__aap_at inbox done +' -x -a '(__aap_ask inbox ids (commandline -ct))'
 
 complete -c aap -n '__aap_at inbox add +' -l text -x -d 'Plain words instead of a file'
-complete -c aap -n '__aap_at inbox add +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at inbox add +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at inbox add +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at inbox add +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at inbox add +' -r -F
 
 complete -c aap -n '__aap_at inbox retry +' -l all -d 'Not single ids, but all of a --state'
 complete -c aap -n '__aap_at inbox retry +' -l state -x -a 'inbox active deferred hold done failed' -d 'Only this state; may be repeated'
-complete -c aap -n '__aap_at inbox retry +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at inbox retry +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at inbox retry +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at inbox retry +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at inbox retry +' -x -a '(aap inbox ids 2>/dev/null)'
+complete -c aap -n '__aap_at inbox retry +' -x -a '(__aap_ask inbox ids (commandline -ct))'
 
 complete -c aap -n '__aap_at inbox hold +' -l all -d 'Not single ids, but all of a --state'
 complete -c aap -n '__aap_at inbox hold +' -l state -x -a 'inbox active deferred hold done failed' -d 'Only this state; may be repeated'
-complete -c aap -n '__aap_at inbox hold +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at inbox hold +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at inbox hold +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at inbox hold +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at inbox hold +' -x -a '(aap inbox ids 2>/dev/null)'
+complete -c aap -n '__aap_at inbox hold +' -x -a '(__aap_ask inbox ids (commandline -ct))'
 
 complete -c aap -n '__aap_at inbox release +' -l all -d 'Not single ids, but all of a --state'
 complete -c aap -n '__aap_at inbox release +' -l state -x -a 'inbox active deferred hold done failed' -d 'Only this state; may be repeated'
-complete -c aap -n '__aap_at inbox release +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at inbox release +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at inbox release +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at inbox release +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at inbox release +' -x -a '(aap inbox ids 2>/dev/null)'
+complete -c aap -n '__aap_at inbox release +' -x -a '(__aap_ask inbox ids (commandline -ct))'
 
 complete -c aap -n '__aap_at inbox rm +' -l all -d 'Not single ids, but all of a --state'
 complete -c aap -n '__aap_at inbox rm +' -l state -x -a 'inbox active deferred hold done failed' -d 'Only this state; may be repeated'
 complete -c aap -n '__aap_at inbox rm +' -l yes -d 'Do not ask'
-complete -c aap -n '__aap_at inbox rm +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at inbox rm +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at inbox rm +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at inbox rm +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at inbox rm +' -x -a '(aap inbox ids 2>/dev/null)'
+complete -c aap -n '__aap_at inbox rm +' -x -a '(__aap_ask inbox ids (commandline -ct))'
 
 complete -c aap -n '__aap_at config' -a list -d 'List all settings, their values, and where each comes from'
 complete -c aap -n '__aap_at config' -a get -d 'Print the value of one setting'
@@ -248,52 +365,52 @@ complete -c aap -n '__aap_at config' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at config list +' -l origin -d 'Show the file and the line of each'
 complete -c aap -n '__aap_at config list +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at config list +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at config list +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at config list +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config list +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at config get +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at config get +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at config get +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at config get +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config get +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at config get +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX BATCH SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DELIVERY DELIVERY_CMD DELIVERY_TIMEOUT FAILED_REPLY NOTIFY_CMD DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
+complete -c aap -n '__aap_at config get +' -x -a '(__aap_settings)'
 
 complete -c aap -n '__aap_at config set +' -l apply -d 'Start again what must be, so that it counts now'
-complete -c aap -n '__aap_at config set +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at config set +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at config set +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config set +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at config set +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX BATCH SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DELIVERY DELIVERY_CMD DELIVERY_TIMEOUT FAILED_REPLY NOTIFY_CMD DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
+complete -c aap -n '__aap_at config set +' -x -a '(__aap_settings)'
 
 complete -c aap -n '__aap_at config unset +' -l apply -d 'Start again what must be, so that it counts now'
-complete -c aap -n '__aap_at config unset +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at config unset +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at config unset +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config unset +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at config unset +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX BATCH SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DELIVERY DELIVERY_CMD DELIVERY_TIMEOUT FAILED_REPLY NOTIFY_CMD DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
+complete -c aap -n '__aap_at config unset +' -x -a '(__aap_settings)'
 
 complete -c aap -n '__aap_at config edit +' -l apply -d 'Start again what must be, so that it counts now'
-complete -c aap -n '__aap_at config edit +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at config edit +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at config edit +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config edit +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at config explain +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at config explain +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at config explain +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at config explain +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config explain +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at config explain +' -x -a 'HOST PORT WORKSPACE API_KEY A2A_KEY AGENT AGENT_INIT_CLI AGENT_CLI REPLY INTERNAL MAX_BODY HEADER_TIMEOUT BODY_TIMEOUT MAX_CONNECTIONS INBOX_MAX INBOX_MAX_BYTES MIN_FREE MIN_FREE_INODES IDLE_EXIT RUN_TIMEOUT STOP_GRACE MAX_ATTEMPTS RETRY_MIN RETRY_MAX BATCH_MAX BATCH SETTLE SESSION SESSION_MAX_AGE SESSION_MAX_RUNS DELIVERY DELIVERY_CMD DELIVERY_TIMEOUT FAILED_REPLY NOTIFY_CMD DONE_MAX_AGE DONE_MAX LOG_MAX_AGE LOG_RUN_MAX'
+complete -c aap -n '__aap_at config explain +' -x -a '(__aap_settings)'
 
 complete -c aap -n '__aap_at config path +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at config path +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at config path +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at config path +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config path +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at config validate +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at config validate +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at config validate +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at config validate +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config validate +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at config import +' -l apply -d 'Start again what must be, so that it counts now'
 complete -c aap -n '__aap_at config import +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at config import +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at config import +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at config import +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config import +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at config import +' -r -F
@@ -306,30 +423,30 @@ complete -c aap -n '__aap_at workspace' -a rm -d 'Watch a workspace no longer; i
 complete -c aap -n '__aap_at workspace' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at workspace ls +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at workspace ls +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at workspace ls +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at workspace ls +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at workspace ls +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at workspace show +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at workspace show +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at workspace show +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at workspace show +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at workspace show +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at workspace show +' -x -a '(aap workspace names 2>/dev/null)'
+complete -c aap -n '__aap_at workspace show +' -x -a '(__aap_ask workspace names)'
 
 complete -c aap -n '__aap_at workspace add +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at workspace add +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at workspace add +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at workspace add +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at workspace add +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at workspace add +' -x
 
-complete -c aap -n '__aap_at workspace use +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at workspace use +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at workspace use +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at workspace use +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at workspace use +' -x -a '(aap workspace names 2>/dev/null)'
+complete -c aap -n '__aap_at workspace use +' -x -a '(__aap_ask workspace names)'
 
 complete -c aap -n '__aap_at workspace rm +' -l json -d 'Print JSON for programs'
 complete -c aap -n '__aap_at workspace rm +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at workspace rm +' -x -a '(aap workspace names 2>/dev/null)'
+complete -c aap -n '__aap_at workspace rm +' -x -a '(__aap_ask workspace names)'
 
 complete -c aap -n '__aap_at key' -a new -d 'Make a key for a client and print it, this once'
 complete -c aap -n '__aap_at key' -a ls -d 'List the names of all keys, and what they may do'
@@ -342,27 +459,27 @@ complete -c aap -n '__aap_at key new +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at key new +' -x
 
 complete -c aap -n '__aap_at key ls +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at key ls +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at key ls +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at key ls +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at key ls +' -s h -l help -d 'Show help'
 
-complete -c aap -n '__aap_at key revoke +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at key revoke +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at key revoke +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at key revoke +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at key revoke +' -x -a '(aap key names 2>/dev/null)'
+complete -c aap -n '__aap_at key revoke +' -x -a '(__aap_ask key names)'
 
 complete -c aap -n '__aap_at openclaw' -a check -d 'Say setting by setting whether OpenClaw suits an inbox behind it, and why'
 complete -c aap -n '__aap_at openclaw' -a setup -d 'Show what should be changed in OpenClaw\'s configuration, or change it'
 complete -c aap -n '__aap_at openclaw' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at openclaw check +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at openclaw check +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at openclaw check +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at openclaw check +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at openclaw check +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at openclaw setup +' -l write -d 'Change the file; a backup stays beside it'
 complete -c aap -n '__aap_at openclaw setup +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at openclaw setup +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at openclaw setup +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at openclaw setup +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at openclaw setup +' -s h -l help -d 'Show help'
 
@@ -374,30 +491,30 @@ complete -c aap -n '__aap_at context' -a stats -d 'Draw how much of each run\'s 
 complete -c aap -n '__aap_at context' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at context append +' -l cites -x -d 'Earlier blocks, as in 001,003'
-complete -c aap -n '__aap_at context append +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at context append +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at context append +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at context append +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at context append +' -x
 
 complete -c aap -n '__aap_at context show +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at context show +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at context show +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at context show +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at context show +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at context show +' -x
 
 complete -c aap -n '__aap_at context check +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at context check +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at context check +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at context check +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at context check +' -s h -l help -d 'Show help'
 
-complete -c aap -n '__aap_at context rewrite +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at context rewrite +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at context rewrite +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at context rewrite +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at context rewrite +' -r -F
 
 complete -c aap -n '__aap_at context stats +' -l limit -x -d 'Only the last N runs; 0 for all'
 complete -c aap -n '__aap_at context stats +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at context stats +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at context stats +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at context stats +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at context stats +' -s h -l help -d 'Show help'
 
@@ -407,18 +524,18 @@ complete -c aap -n '__aap_at skills' -a install -d 'Put the skills where agents 
 complete -c aap -n '__aap_at skills' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at skills ls +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at skills ls +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at skills ls +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at skills ls +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at skills ls +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at skills show +' -l json -d 'Print JSON for programs'
 complete -c aap -n '__aap_at skills show +' -s h -l help -d 'Show help'
-complete -c aap -n '__aap_at skills show +' -x -a 'ai-agent-proxy context-cache openclaw-message'
+complete -c aap -n '__aap_at skills show +' -x -a '(__aap_skills)'
 
 complete -c aap -n '__aap_at skills install +' -l dir -x -a '(__fish_complete_directories)' -d 'Into FOLDER, not into the workspace'
 complete -c aap -n '__aap_at skills install +' -l force -d 'Replace what was changed; keep a backup'
 complete -c aap -n '__aap_at skills install +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at skills install +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at skills install +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at skills install +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at skills install +' -s h -l help -d 'Show help'
 
@@ -428,17 +545,17 @@ complete -c aap -n '__aap_at agent' -a test -d 'Run the agent once as the worker
 complete -c aap -n '__aap_at agent' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at agent show +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at agent show +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at agent show +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at agent show +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at agent show +' -s h -l help -d 'Show help'
 
-complete -c aap -n '__aap_at agent init +' -l conversation -x -a '(aap inbox conversations 2>/dev/null)' -d 'Of this one only'
-complete -c aap -n '__aap_at agent init +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at agent init +' -l conversation -x -a '(__aap_ask inbox conversations)' -d 'Of this one only'
+complete -c aap -n '__aap_at agent init +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at agent init +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at agent init +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at agent test +' -l here -d 'In this shell\'s environment'
 complete -c aap -n '__aap_at agent test +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at agent test +' -l workspace -s w -x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
+complete -c aap -n '__aap_at agent test +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at agent test +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at agent test +' -s h -l help -d 'Show help'

@@ -1,16 +1,18 @@
 """The completion scripts in `completions/`, written from the command tree.
 
-Static scripts, because a script that asks the program at each Tab waits for
-typer to be imported; only ids are asked for, and `aap inbox ids` is a hot
-command. `python -m aap.cli.completion FOLDER` writes the three files.
+Static scripts, because a script that asks the program at each Tab waits for typer to be
+imported. Only names that change are asked for, by hot commands, about the workspace that
+the line names; and ids by what is typed of them, or a shell would sort ten thousand.
+`python -m aap.cli.completion FOLDER` writes the three files.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from aap.shared import COMPLETIONS
@@ -18,12 +20,15 @@ from aap.shared import COMPLETIONS
 
 @dataclass(frozen=True)
 class Value:
-    """What a word may be: fixed `words`, or what a shell finds by `kind`."""
+    """What a word may be: fixed `words`, or what a shell finds by `kind`.
 
-    kind: (
-        str  # words | ids | conversations | names | workspaces | keys | files | folders | anything
-    )
+    `kind` is words, settings, checks, skills (these four have `words`), ids, conversations,
+    names, keys, workspaces, files, folders or anything. `helps` says of each word what it is.
+    """
+
+    kind: str
     words: tuple[str, ...] = ()
+    helps: tuple[str, ...] = ()
     many: bool = False
 
 
@@ -86,39 +91,60 @@ def _option(parameter: Any) -> Option:
     return Option(names, text, None if parameter.is_flag else _value(parameter))
 
 
+_KINDS = {
+    "ID": "ids",
+    "C": "conversations",
+    "FILE": "files",
+    "FILE|-": "files",
+    "FOLDER": "folders",
+    "NAME": "names",
+    "NAME|PATH": "workspaces",
+}
+
+
 def _value(parameter: Any) -> Value:
+    if choices := getattr(parameter.type, "choices", None):
+        return Value("words", tuple(str(getattr(each, "value", each)) for each in choices))
+    metavar = (parameter.metavar or "").strip("[].")
+    described = _described()
+    if metavar in described:
+        return described[metavar]
+    kind = "keys" if parameter.name == "key_name" else _KINDS.get(metavar, "anything")
+    return Value(kind, many=parameter.nargs == -1)
+
+
+def _described() -> dict[str, Value]:
+    """The words of which a table says what they are, by the metavar of who takes them."""
     from aap import skillset
     from aap.cli.checks import CHECKS
     from aap.config import SETTINGS
 
-    if choices := getattr(parameter.type, "choices", None):
-        return Value("words", tuple(str(getattr(each, "value", each)) for each in choices))
-    metavar = (parameter.metavar or "").strip("[].")
-    tables: dict[str, Iterable[str]] = {"KEY": SETTINGS, "CHECK": CHECKS}
-    tables["SKILL"] = [skill.name for skill in skillset.skills()]
-    if metavar in tables:
-        return Value("words", tuple(tables[metavar]))
-    kinds = {
-        "ID": "ids",
-        "C": "conversations",
-        "FILE": "files",
-        "FILE|-": "files",
-        "FOLDER": "folders",
+    skills = {skill.name: skill.description for skill in skillset.skills()}
+    return {
+        "KEY": _words("settings", {name: row.help for name, row in SETTINGS.items()}),
+        "CHECK": _words("checks", {name: check.why for name, check in CHECKS.items()}),
+        "SKILL": _words("skills", skills),
     }
-    kinds |= {
-        "NAME|PATH": "workspaces",
-        "NAME": "keys" if parameter.name == "key_name" else "names",
-    }
-    return Value(kinds.get(metavar, "anything"), many=parameter.nargs == -1)
+
+
+def _words(kind: str, helps: Mapping[str, str]) -> Value:
+    first = [text.split(". ")[0].rstrip(".") for text in helps.values()]
+    return Value(kind, tuple(helps), tuple(shorten(text, 70, placeholder="…") for text in first))
+
+
+def _all_described(nodes: Sequence[Node]) -> list[Value]:
+    """What has `helps`, each once, in the order of the tree."""
+    values = [value for n in nodes for value in (n.argument, *(o.value for o in n.options))]
+    return list(dict.fromkeys(value for value in values if value and value.helps))
 
 
 # bash
 
-_BASH = """\
-# Completion of aap for bash; written by python -m aap.cli.completion, not by hand.
+_BASH = r"""# Completion of aap for bash; written by python -m aap.cli.completion, not by hand.
 
 _aap() {{
-    local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} path= i
+    local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} path= i word value
+    local -a place=()
     # bash takes "=" for a word of its own.
     if [[ $cur == "=" ]]; then
         cur=
@@ -126,8 +152,14 @@ _aap() {{
         prev=${{COMP_WORDS[COMP_CWORD-2]}}
     fi
     for ((i = 1; i < COMP_CWORD; i++)); do
-        case "$path:${{COMP_WORDS[i]}}" in
-            {with_values}) ((i++)) ;;
+        word=${{COMP_WORDS[i]}}
+        case "$path:$word" in
+            {with_values})
+                [[ ${{COMP_WORDS[i+1]}} == "=" ]] && ((i++))
+                value=${{COMP_WORDS[++i]//[\"\'\\]/}}
+                case $word in
+                    {places}) place+=("$word" "${{value/#\~\//$HOME/}}") ;;
+                esac ;;
             {steps}
         esac
     done
@@ -148,20 +180,24 @@ _aap() {{
 complete -F _aap aap
 """
 
+_PLACES = ("--config", "--workspace", "-w")
+"""The options whose values `aap` is given as well when it is asked for names."""
+
+_BASH_ASK = 'mapfile -t COMPREPLY < <(aap "${{place[@]}}" {} "$cur" 2>/dev/null)'
+_BASH_CHOOSE = 'COMPREPLY=($(compgen -W "$(aap "${{place[@]}}" {} 2>/dev/null)" -- "$cur"))'
+_BASH_FOLDERS = 'mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames'
+
 _BASH_VALUE = {
-    "ids": 'COMPREPLY=($(compgen -W "$(aap inbox ids 2>/dev/null)" -- "$cur"))',
-    "conversations": (
-        'COMPREPLY=($(compgen -W "$(aap inbox conversations 2>/dev/null)" -- "$cur"))'
-    ),
-    "files": 'mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames',
-    "folders": 'mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames',
-    "names": 'COMPREPLY=($(compgen -W "$(aap workspace names 2>/dev/null)" -- "$cur"))',
-    "keys": 'COMPREPLY=($(compgen -W "$(aap key names 2>/dev/null)" -- "$cur"))',
+    "ids": _BASH_ASK.format("inbox ids"),
+    "conversations": _BASH_CHOOSE.format("inbox conversations"),
+    "files": _BASH_FOLDERS.replace("-d", "-f"),
+    "folders": _BASH_FOLDERS,
+    "names": _BASH_CHOOSE.format("workspace names"),
+    "keys": _BASH_CHOOSE.format("key names"),
     # What has a slash in it is a path.
     "workspaces": (
-        'if [[ $cur == */* ]]; then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); '
-        "compopt -o filenames; "
-        'else COMPREPLY=($(compgen -W "$(aap workspace names 2>/dev/null)" -- "$cur")); fi'
+        f"if [[ $cur == */* ]]; then {_BASH_FOLDERS}; "
+        f"else {_BASH_CHOOSE.format('workspace names')}; fi"
     ),
     "anything": ":",
 }
@@ -172,7 +208,7 @@ def _bash_words(words: Sequence[str]) -> str:
 
 
 def _bash_value(value: Value) -> str:
-    return _bash_words(value.words) if value.kind == "words" else _BASH_VALUE[value.kind]
+    return _bash_words(value.words) if value.words else _BASH_VALUE[value.kind]
 
 
 def bash(nodes: Sequence[Node]) -> str:
@@ -181,6 +217,7 @@ def bash(nodes: Sequence[Node]) -> str:
     groups = [node for node in nodes if node.commands]
     return _BASH.format(
         with_values=" | ".join(sorted({f"*:{name}" for _, o in valued for name in o.names})),
+        places=" | ".join(_PLACES),
         steps="\n            ".join(
             f'"{node.path}:{name}") path="{f"{node.path} {name}".strip()}" ;;'
             for node in groups
@@ -214,14 +251,41 @@ def _bash_place(node: Node) -> str:
 
 # zsh
 
-# Two underscores: with one it would be the function of a command of this name.
+_ZSH = """\
+#compdef aap
+# Completion of aap for zsh; written by python -m aap.cli.completion, not by hand.
+
+# Two underscores: with one they would be the functions of commands of these names.
+__aap_ask() {
+    local -a found
+    found=(${(f)"$(_call_program $1 aap "${(@q)__aap_place}" $argv 2>/dev/null)"})
+    compadd -a found
+}
+
+__aap_workspaces() {
+    if [[ $PREFIX == */* ]]; then _files -/; else __aap_ask workspace names; fi
+}
+
+# What the line says of the workspace, for those that are asked.
+__aap_look() {
+    local i
+    for ((i = 2; i < CURRENT; i++)); do
+        case $words[i] in
+            --config=* | --workspace=*) __aap_place+=(${(Q)words[i]}) ;;
+            PLACES)
+                ((i + 1 < CURRENT)) && __aap_place+=(${(Q)words[i]} ${(Q)~words[i+1]}) ;;
+        esac
+    done
+}
+""".replace("PLACES", " | ".join(_PLACES))
+
 _ZSH_VALUE = {
-    "ids": "{__aap_inbox ids}",
-    "conversations": "{__aap_inbox conversations}",
+    "ids": "{__aap_ask inbox ids ${(q)PREFIX}}",
+    "conversations": "{__aap_ask inbox conversations}",
     "files": "_files",
     "folders": "_files -/",
-    "names": "{__aap_names workspace}",
-    "keys": "{__aap_names key}",
+    "names": "{__aap_ask workspace names}",
+    "keys": "{__aap_ask key names}",
     "workspaces": "{__aap_workspaces}",
     "anything": " ",
 }
@@ -229,29 +293,21 @@ _ZSH_VALUE = {
 
 def zsh(nodes: Sequence[Node]) -> str:
     """Return the function for zsh."""
-    parts = [
-        "#compdef aap",
-        "# Completion of aap for zsh; written by python -m aap.cli.completion, not by hand.",
-        "",
-        "__aap_inbox() {",
-        "    local -a found",
-        '    found=(${(f)"$(_call_program $1 aap inbox $1 2>/dev/null)"})',
-        "    compadd -a found",
-        "}",
-        "",
-        "__aap_names() {",
-        "    local -a names",
-        '    names=(${(f)"$(_call_program names aap $1 names 2>/dev/null)"})',
-        "    compadd -a names",
-        "}",
-        "",
-        "__aap_workspaces() {",
-        "    if [[ $PREFIX == */* ]]; then _files -/; else __aap_names workspace; fi",
-        "}",
-    ]
+    parts = [_ZSH.rstrip()]
+    for value in _all_described(nodes):
+        words = [
+            _quote(f"{_zsh_word(w)}:{h}") for w, h in zip(value.words, value.helps, strict=True)
+        ]
+        parts += ["", f"__aap_{value.kind}() {{", "    local -a found=(",
+                  *(f"        {word}" for word in words), "    )",
+                  f"    _describe {value.kind} found", "}"]  # fmt: skip
     for node in reversed(nodes):
         parts += ["", f"{_zsh_name(node.path)}() {{", *_zsh_body(node), "}"]
     return "\n".join([*parts, "", '_aap "$@"', ""])
+
+
+def _zsh_word(word: str) -> str:
+    return word.replace(":", "\\:")
 
 
 def _zsh_name(path: str) -> str:
@@ -272,9 +328,12 @@ def _zsh_body(node: Node) -> list[str]:
         f"                {name}) {_zsh_name(f'{node.path} {name}'.strip())} ;;"
         for name, _ in node.commands
     ]
+    # In the function, for zsh runs the rest of the file at the first call only.
+    look = [] if node.path else ["    local -a __aap_place", "    __aap_look"]
     return [
+        *look,
         "    local curcontext=$curcontext state line",
-        "    _arguments -C -s \\",
+        "    _arguments -C -s -A '-*' \\",
         *(f"        {spec} \\" for spec in specs[:-1]),
         f"        {specs[-1]}",
         "    case $state in",
@@ -300,9 +359,9 @@ def _zsh_option(option: Option) -> Iterator[str]:
 
 
 def _zsh_value(value: Value) -> str:
-    if value.kind == "words":
-        return f"({' '.join(value.words)})"
-    return _ZSH_VALUE[value.kind]
+    if value.helps:
+        return f"{{__aap_{value.kind}}}"
+    return f"({' '.join(value.words)})" if value.words else _ZSH_VALUE[value.kind]
 
 
 def _quote(text: str) -> str:
@@ -335,17 +394,33 @@ function __aap_at
     end
 end
 
+# What the line says of the workspace, for those that are asked.
+function __aap_ask
+    set -l place
+    set -l words (commandline -opc)
+    for i in (seq 2 (count $words))
+        switch $words[$i]
+            case '--config=*' '--workspace=*'
+                set -a place $words[$i]
+            case {places}
+                test $i -lt (count $words); or continue
+                set -a place $words[$i] (string replace -r '^~/' "$HOME/" -- $words[(math $i + 1)])
+        end
+    end
+    aap (string unescape -- $place) $argv 2>/dev/null
+end
+{described}
 complete -c aap -f
 """
 
 _FISH_VALUE = {
-    "ids": "-x -a '(aap inbox ids 2>/dev/null)'",
-    "conversations": "-x -a '(aap inbox conversations 2>/dev/null)'",
+    "ids": "-x -a '(__aap_ask inbox ids (commandline -ct))'",
+    "conversations": "-x -a '(__aap_ask inbox conversations)'",
     "files": "-r -F",
     "folders": "-x -a '(__fish_complete_directories)'",
-    "names": "-x -a '(aap workspace names 2>/dev/null)'",
-    "keys": "-x -a '(aap key names 2>/dev/null)'",
-    "workspaces": "-x -a '(aap workspace names 2>/dev/null; __fish_complete_directories)'",
+    "names": "-x -a '(__aap_ask workspace names)'",
+    "keys": "-x -a '(__aap_ask key names)'",
+    "workspaces": "-x -a '(__aap_ask workspace names; __fish_complete_directories)'",
     "anything": "-x",
 }
 
@@ -353,7 +428,11 @@ _FISH_VALUE = {
 def fish(nodes: Sequence[Node]) -> str:
     """Return the script for fish."""
     valued = sorted({n for node in nodes for o in node.options if o.value for n in o.names})
-    lines = [_FISH.format(with_values=" ".join(valued)).rstrip()]
+    described = "".join(_fish_described(value) for value in _all_described(nodes))
+    start = _FISH.format(
+        with_values=" ".join(valued), places=" ".join(_PLACES), described=described
+    )
+    lines = [start.rstrip()]
     for node in nodes:
         lines.append("")
         for name, text in node.commands:
@@ -378,8 +457,18 @@ def _fish_option(node: Node, option: Option) -> str:
     return f"complete -c aap -n '{_fish_at(node)}{more}' {names}{value} -d {text}"
 
 
+def _fish_described(value: Value) -> str:
+    rows = "".join(
+        f" \\\n        {word} {_fish_quote(text)}"
+        for word, text in zip(value.words, value.helps, strict=True)
+    )
+    return f"\nfunction __aap_{value.kind}\n    printf '%s\\t%s\\n'{rows}\nend\n"
+
+
 def _fish_value(value: Value) -> str:
-    if value.kind == "words":
+    if value.helps:
+        return f"-x -a '(__aap_{value.kind})'"
+    if value.words:
         return f"-x -a '{' '.join(value.words)}'"
     return _FISH_VALUE[value.kind]
 

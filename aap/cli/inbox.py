@@ -15,9 +15,8 @@ from aap.cli.place import Place
 from aap.cli.targets import for_each
 from aap.errors import Exit, NotFoundError, TryAgainError, UsageError
 from aap.inbox import Entry, Spool
-from aap.message import ID_CHARS, Digest, State, first_id, id_time
+from aap.message import OPEN_STATES, Digest, State, first_id, id_time
 
-OPEN_STATES = (State.INBOX, State.ACTIVE, State.DEFERRED, State.HOLD, State.FAILED)
 LIMIT = 50
 TEXT_OFF_TERMINAL = 160
 _FEW = 20  # messages that are opened while a shell waits for words
@@ -427,25 +426,7 @@ def _belongs(digest: Digest, conversation: str | None) -> bool:
     return conversation is None or str(digest.conversation or "") == conversation
 
 
-# For the shells' completion
-
-
-def complete_ids(place: Place) -> int:
-    """Print the ids of all messages that are not handled, and nothing else.
-
-    Straight from the names: a shell waits for it, and there may be very many.
-    """
-    ids: list[str] = []
-    for state in OPEN_STATES:
-        with suppress(FileNotFoundError):
-            ids += [
-                name[:ID_CHARS]
-                for name in os.listdir(place.spool.folder(state))
-                if name[ID_CHARS : ID_CHARS + 1] in {".", "+"} and name[0] != "."
-            ]
-    if ids:
-        output.write("\n".join(sorted(ids)))
-    return Exit.OK
+# For the shells' completion; ids are in aap.cli.names, without all this module needs
 
 
 def complete_conversations(place: Place) -> int:

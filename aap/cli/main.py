@@ -38,6 +38,7 @@ class Hot(NamedTuple):
     function: str
     options: Mapping[str, Option] = MappingProxyType({})
     takes_ids: bool = False  # at least one
+    takes_beginning: bool = False  # one, or none
 
 
 def seconds(text: str) -> float:
@@ -93,7 +94,7 @@ HOT = {
         {"--timeout": Option("timeout", seconds), **_STATES, **_CONVERSATION, **_JSON},
     ),
     "done": Hot("changes", "done", {"--all": Option("take_all"), **_STATES}, takes_ids=True),
-    "ids": Hot("inbox", "complete_ids"),
+    "ids": Hot("names", "ids", takes_beginning=True),
     "conversations": Hot("inbox", "complete_conversations"),
 }
 NAMES = {
@@ -218,7 +219,7 @@ def parse_hot(arguments: Sequence[str]) -> tuple[Hot, list[str], Keywords]:
     rest = rest[2:]
     while rest := _read_options(rest, {**PLACE, **hot.options}, given):
         words.append(rest.pop(0))
-    if bool(words) != hot.takes_ids:
+    if bool(words) != hot.takes_ids and not (hot.takes_beginning and len(words) == 1):
         raise _NotHotError
     return hot, words, {**place, **given}
 

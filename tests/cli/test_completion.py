@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from harness.command import AAP, CHECKOUT, Terminal, chat, environment, execute
+from harness.command import AAP, CHECKOUT, Run, Terminal, chat, environment, execute
 
 from aap import shared
 from aap.cli import completion
@@ -14,6 +15,7 @@ from aap.config import keys_file, workspaces_file
 from aap.config.keys import add_key
 from aap.config.registry import add_workspace
 from aap.inbox import Spool
+from aap.systemd import record
 
 FOLDER = CHECKOUT / "completions"
 
@@ -102,38 +104,97 @@ def test_zsh_reads_its_function(commands: str) -> None:
     assert execute("zsh", "-n", str(FOLDER / "_aap")).returncode == 0
 
 
-SHELLS = {
-    "bash": (["bash", "--norc", "-i"], f"source {FOLDER}/aap.bash"),
+# The real shells find the scripts where `aap install` puts them.
+
+START = {
+    "bash": (("bash", "--norc", "-i"), "source /usr/share/bash-completion/bash_completion"),
     "zsh": (
-        ["zsh", "-f", "-i"],
-        f"fpath=({FOLDER} $fpath); autoload -U compinit; compinit -u -D",
+        ("zsh", "-f", "-i"),
+        "fpath=($XDG_DATA_HOME/zsh/site-functions $fpath); autoload -U compinit; compinit -u -D",
     ),
-    "fish": (["fish", "--no-config", "-i"], f"source {FOLDER}/aap.fish"),
+    "fish": (("fish", "-i"), "true"),
+}
+TYPED = {
+    # a command, an option, one of several spellings, words that are fixed
+    "aap inbox rel": "release",
+    "aap inbox ls --gr": "--group",
+    "aap logs --fol": "--follow",
+    "aap inbox ls --state def": "deferred",
+    "aap completion f": "fish",
+    # what tables know: settings, checks, skills
+    "aap config set MAX_A": "MAX_ATTEMPTS",
+    "aap doctor --only spool.fs": "spool.fsync",
+    "aap skills show context-c": "context-cache",
+    # what is asked for: ids, here and in the workspace that the line names, and names
+    "aap inbox show HERE": "HERE",
+    "aap -w work inbox show THERE": "THERE",
+    "aap explain -w work THERE": "THERE",
+    "aap inbox wait --conversation tele": "telegram//42",
+    "aap workspace use wo": "work",
+    "aap -w wo": "work",
+    "aap key revoke lap": "laptop",
 }
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-def test_the_tab_key_completes_commands_options_and_ids(
-    shell: str, spool: Spool, commands: str
+@pytest.fixture
+def screens(home: Path) -> Iterator[Callable[[str, str], Terminal]]:
+    """Start a shell as a person does, with `aap` on its PATH and the scripts in place."""
+    shared.install(record.share_folder("user"), record.shared_file("user"))
+    started: list[Terminal] = []
+
+    def start(shell: str, path: str) -> Terminal:
+        words, setup = START[shell]
+        env = environment(TERM="xterm", PATH=path, PS1="ready> ", PROMPT="ready> ")
+        # The shell ends with its controlling terminal.
+        started.append(Terminal(("setsid", "--ctty", "--wait", *words), 120, 24, env))
+        started[-1].type(f"{setup}; echo set''up\n")
+        started[-1].wait_for("setup")
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+@pytest.mark.parametrize("shell", START)
+def test_the_tab_key_completes(
+    shell: str,
+    screens: Callable[[str, str], Terminal],
+    spool: Spool,
+    commands: str,
+    tmp_path: Path,
 ) -> None:
-    if shutil.which(shell) is None:
-        pytest.skip(f"no {shell} here")
-    message = spool.deliver(chat("hi"))
-    words, setup = SHELLS[shell]
-    env = environment(TERM="xterm", PATH=commands, PS1="ready> ", PROMPT="ready> ")
-    # The shell ends with its controlling terminal.
-    screen = Terminal(("setsid", "--ctty", "--wait", *words), 120, 24, env)
-    try:
-        screen.type(f"{setup}; echo set''up\n")
-        screen.wait_for("setup")
-        for typed, completed in (
-            ("aap inbox rel\t", "release"),
-            ("aap inbox ls --gr\t", "--group"),
-            (f"aap inbox show {message[:4]}\t", message),
-        ):
-            screen.screen = ""
-            screen.type(typed)
-            screen.wait_for(completed)
-            screen.type("\x15")  # Ctrl-U empties the line
-    finally:
-        screen.close()
+    if shutil.which(shell) is None or not Path(START["bash"][1].split()[1]).exists():
+        pytest.skip(f"no {shell}, or no bash-completion here")
+    add_key(keys_file(), "laptop", "aap_laptop")
+    add_workspace(workspaces_file(), "work", tmp_path / "work")
+    other = Spool(tmp_path / "work/.ai-agent-proxy")
+    other.create()
+    ids = {
+        "HERE": spool.deliver(chat("hi", channel="telegram", target="42")),
+        "THERE": other.deliver(chat("ho")),
+    }
+    screen = screens(shell, commands)
+    for line, wanted in TYPED.items():
+        typed, completed = line, wanted
+        for name, message in ids.items():
+            # As much as tells the two apart, which came at once.
+            typed = typed.replace(f" {name}", f" {message[:15]}")
+            completed = message if completed == name else completed
+        screen.screen = ""
+        screen.type(f"{typed}\t")
+        screen.wait_for(completed)
+        screen.type("\x15")  # Ctrl-U empties the line
+
+
+# Ids
+
+
+def test_ids_are_those_that_begin_so_and_wait(aap: Run, spool: Spool) -> None:
+    first, second = (spool.deliver(chat(text)) for text in ("one", "two"))
+    spool.settle(second)
+    assert aap("inbox", "ids").stdout.split() == [first]
+    assert aap("inbox", "ids", first[:12]).stdout.split() == [first]
+    # Nothing that waits begins so: then what was handled is meant.
+    assert aap("inbox", "ids", second[:13]).stdout.split() == [second]
+    assert aap("inbox", "ids", "zzz").stdout == ""

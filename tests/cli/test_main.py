@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import resource
 import sys
 from pathlib import Path
@@ -41,7 +42,10 @@ def test_the_fast_path_and_the_tree_agree(name: str) -> None:
         for spelling, option in {**PLACE, **hot.options}.items()
     }
     assert ours == tree
-    assert hot.takes_ids == any(p.param_type_name == "argument" for p in command.params)
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    assert [hot.takes_ids, hot.takes_beginning] == [
+        [p.nargs for p in arguments] == [count] for count in (-1, 1)
+    ]
 
 
 @pytest.mark.parametrize("name", HOT)
@@ -82,6 +86,8 @@ def test_values_are_read_alike(name: str) -> None:
     ("line", "expected"),
     [
         ("inbox ls", ("ls", [], {})),
+        ("inbox ids", ("ids", [], {})),
+        ("inbox ids 1k", ("ids", ["1k"], {})),
         ("inbox ls --limit 5 --json", ("ls", [], {"limit": 5, "as_json": True})),
         ("inbox ls --state done --state=hold", ("ls", [], {"states": [State.DONE, State.HOLD]})),
         ("-w a inbox show x -w b y", ("show", ["x", "y"], {"workspace": "b"})),
@@ -101,7 +107,7 @@ def test_plain_arguments_take_the_fast_path(line: str, expected: object) -> None
         "", "inbox", "inbox ls --help", "inbox ls --stat done", "inbox ls --limit x", "inbox done",
         "inbox ls --state nowhere", "inbox ls word", "inbox ls --json=yes", "inbox ls --limit",
         "inbox ls --limit -5", "inbox show -- x", "inbox ls -wx", "inbox add x", "--json inbox ls",
-        "inbox wait --timeout soon",
+        "inbox wait --timeout soon", "inbox ids 1k 1j",
     ],
 )  # fmt: skip
 def test_anything_else_goes_to_the_tree(line: str) -> None:
@@ -152,6 +158,20 @@ def test_every_hot_command_is_started_at_most_four_times_as_slowly_as_python(
     spool.deliver(chat("hi", channel="telegram"))
     words = [sys.executable, "-m", "aap.cli.main", "inbox", name]
     words += ["1"] if HOT[name].takes_ids else []
+    ratios = sorted(
+        children_seconds(words) / children_seconds([sys.executable, "-c", "pass"])
+        for _ in range(15)
+    )
+    assert ratios[7] <= 4
+
+
+def test_ten_thousand_messages_do_not_slow_the_tab_key(spool: Spool) -> None:
+    inbox, clock = spool.folder(State.INBOX), IdClock()
+    first = inbox / f"{clock.next(b'')}.json"
+    first.write_bytes(chat("hi"))
+    for number in range(10_000):
+        os.link(first, inbox / f"{clock.next(b'%d' % number)}.json")
+    words = [sys.executable, "-m", "aap.cli.main", "inbox", "ids", first.name[:12]]
     ratios = sorted(
         children_seconds(words) / children_seconds([sys.executable, "-c", "pass"])
         for _ in range(15)

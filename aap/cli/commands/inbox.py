@@ -284,11 +284,17 @@ def rm(
 
 
 @app.command("ids", cls=Command, hidden=True)
-def ids(ctx: typer.Context, *, workspace: Workspace = None, config: ConfigFile = None) -> int:
+def ids(
+    ctx: typer.Context,
+    *,
+    beginning: Annotated[str, typer.Argument(metavar="[ID]", help="How they begin.")] = "",
+    workspace: Workspace = None,
+    config: ConfigFile = None,
+) -> int:
     """Print the ids that the shells complete."""
-    from aap.cli import inbox
+    from aap.cli import names
 
-    return inbox.complete_ids(place_of(ctx, workspace, config))
+    return names.ids(place_of(ctx, workspace, config), [beginning])
 
 
 @app.command("conversations", cls=Command, hidden=True)
