@@ -61,6 +61,11 @@ class Chat:
     def wait_done(self, message_id: str) -> None:
         wait_until(lambda: self.state(message_id) == "done", 60, "the message to be handled")
 
+    def wait_idle(self) -> None:
+        """Wait for the end of the run: what comes before is told in it."""
+        ends = ("run-started", "run-ended")
+        wait_until(lambda: len({len(self.log(end)) for end in ends}) == 1, 60, "the run to end")
+
     def sent(self) -> list[str]:
         """What people saw, in order."""
         return [message for _, _, message in self.outside.delivered]
@@ -103,6 +108,7 @@ def test_a_conversation_from_the_first_message_to_the_last(chat: Chat) -> None:
     assert chat.sent() == ["Hello Ann"]
 
     # A burst is one run.
+    chat.wait_idle()
     burst = [chat.write(f"thought {number}") for number in range(3)]
     for message_id in burst:
         chat.wait_done(message_id)
