@@ -37,3 +37,20 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     folder = tmp_path_factory.mktemp("home")
     shelter(monkeypatch, folder)
     return folder
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let scripts/test run what measures after what may run beside other tests."""
+    text = "leave out the tests marked alone, or run only them"
+    parser.addoption("--alone", choices=("leave", "only"), help=text)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Do what --alone says. (A second -m would take the place of the first.)"""
+    asked = config.getoption("--alone")
+    if asked is None:
+        return
+    alone = [each for each in items if each.get_closest_marker("alone")]
+    rest = [each for each in items if each not in alone]
+    items[:], dropped = (alone, rest) if asked == "only" else (rest, alone)
+    config.hook.pytest_deselected(items=dropped)

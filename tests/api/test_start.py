@@ -83,6 +83,7 @@ def first_answer(command: list[str], folder: Path) -> float:
             process.wait()
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_the_first_answer_comes_in_half_the_time_of_a_bare_fastapi_app(tmp_path: Path) -> None:
     # As an installation has it; a shell may keep Python from writing bytecode.

@@ -135,6 +135,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", HOSTILE)
 def test_twelve_megabytes_are_read_in_little_time(name):
     start, repeated, end = HOSTILE[name]

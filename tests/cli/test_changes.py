@@ -131,6 +131,7 @@ def test_what_is_done_by_hand_is_in_the_log(aap: Run, spool: Spool) -> None:
     assert said == [f"cli {event} id={message}" for event in events]
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_ten_thousand_are_changed_within_seconds(aap: Run, spool: Spool) -> None:
     clock = IdClock()

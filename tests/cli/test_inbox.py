@@ -193,6 +193,7 @@ def put_arrived(spool: Spool, ago: float) -> str:
     return message
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_ls_of_a_hundred_thousand_opens_only_what_it_shows(aap: Run, spool: Spool) -> None:
     clock = IdClock()

@@ -151,6 +151,7 @@ def test_what_opens_no_message_imports_no_reader_of_messages(
     assert not imported("inbox", *words) & {"aap.bodies", "json", "datetime", "hashlib"}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", HOT)
 def test_every_hot_command_is_started_at_most_four_times_as_slowly_as_python(
     spool: Spool, name: str

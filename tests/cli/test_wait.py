@@ -61,6 +61,7 @@ def test_nothing_in_time_is_exit_code_6_in_silence(aap: Run, spool: Spool) -> No
     assert 0.5 <= time.monotonic() - began < 5
 
 
+@pytest.mark.alone
 def test_a_message_that_comes_is_noticed_within_a_fifth_of_a_second(
     start: Start, spool: Spool
 ) -> None:
@@ -105,6 +106,7 @@ def cpu_seconds(pid: int) -> float:
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("words", [("wait",), ("watch",)])
 def test_it_costs_next_to_nothing(start: Start, spool: Spool, words: tuple[str, ...]) -> None:
     process = start("inbox", *words)

@@ -179,11 +179,15 @@ class User:
         return self.machine.path(self.home / path)
 
     def write(self, path: str | os.PathLike[str], text: str, mode: int = 0o644) -> Path:
-        """Write a file of the user's own below the home and return its name on the machine."""
+        """Write a file of the user's own below the home and return its name on the machine.
+
+        It is there at once, with its mode: a path unit may be waiting for it.
+        """
         inside = self.home / path
-        self.run(["mkdir", "-p", inside.parent])
-        self.run(["sh", "-c", 'cat > "$1"', "sh", inside], stdin=text)
-        self.run(["chmod", f"{mode:o}", inside])
+        steps = 'mkdir -p "$1" && cat > "$2" && chmod "$3" "$2" && mv -fT "$2" "$4"'
+        hidden = inside.with_name(f".{inside.name}.written")
+        words = [inside.parent, hidden, f"{mode:o}", inside]
+        self.run(["sh", "-c", steps, "sh", *words], stdin=text)
         return inside
 
     def run(self, argv: Argv, *, env: Mapping[str, str] | None = None, **how: Any) -> Result:
