@@ -7,10 +7,10 @@ serves the other routes and is loaded when one of them is asked for first.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 from aap import bodies
 from aap.api import replies
@@ -48,6 +48,13 @@ _Header = tuple[bytes, bytes]
 _KEY_MAX = 255  # of an Idempotency-Key, in bytes
 _RECOGNISE_MAX = 2 << 20  # a larger body is taken for a message unseen; parsing it would stall all
 _STATUS, _MESSAGES = "/v1/status", "/v1/messages/"
+# What must not be there twice: one of us, and a proxy before us, might believe the other one.
+_ONCE = frozenset((
+    b"authorization", b"content-encoding", b"content-type", b"host", b"idempotency-key",
+    b"transfer-encoding",
+))  # fmt: skip
+# A name, an IPv4 or an IPv6 address, and a port: no user, nothing that readers take differently.
+_HOST = r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{0,5})?"
 _LOCAL_ENDINGS = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 
 
@@ -126,6 +133,7 @@ class App:
             await _send(answer, request.body, send)
 
     async def _answer(self, request: _Request, receive: Receive, send: Send) -> Answer | None:
+        request.check_fields()
         taker = self._takers.get(request.path)
         if taker is not None:
             _check_method(request, "POST")
@@ -272,7 +280,8 @@ class _Request:
         self.scope = scope
         self.path: str = scope["path"]
         self.method: str = scope["method"]
-        self.headers: Headers = dict(scope["headers"])
+        self._fields: list[_Header] = scope["headers"]
+        self.headers: Headers = dict(self._fields)
         bare = b"content-length" not in self.headers and b"transfer-encoding" not in self.headers
         self.body = Body(receive, complete=bare)
         self.is_local: bool = scope.get("aap.local", False)
@@ -282,6 +291,15 @@ class _Request:
         """The key that the client sent, or nothing."""
         scheme, _, key = self.headers.get(b"authorization", b"").partition(b" ")
         return key.strip() if scheme.lower() == b"bearer" else b""
+
+    def check_fields(self) -> None:
+        """Refuse a head of which two readers may think differently."""
+        if len(self.headers) == len(self._fields):
+            return
+        names = [name for name, _ in self._fields if name in _ONCE]
+        for name in names:
+            if names.count(name) > 1:
+                raise BadRequestError(f"The header {name.decode()} is there twice.")
 
     def retry(self) -> Retry | None:
         """Tell how to look for an earlier delivery, where the client says that there may be one."""
@@ -307,11 +325,18 @@ def _check_browser(headers: Headers) -> None:
     to our address (DNS rebinding) shows by the Host.
     """
     origin = headers.get(b"origin")
-    host = headers.get(b"host", b"localhost").decode("latin1")
-    if origin is not None and not _is_near(urlsplit(origin.decode("latin1")).hostname or ""):
+    if origin is not None and not _is_near(_host_in(origin.partition(b"//")[2])):
         raise ForbiddenError("Web pages of other sites may not send messages without a key.")
-    if not _is_near(urlsplit(f"//{host}").hostname or ""):
-        raise ForbiddenError(f"The host {host[:100]!r} is not known here: use a key.")
+    host = headers.get(b"host", b"localhost")
+    if not _is_near(_host_in(host)):
+        shown = host[:100].decode("latin1")
+        raise ForbiddenError(f"The host {shown!r} is not known here: use a key.")
+
+
+def _host_in(authority: bytes) -> str:
+    """Return the name or address in a Host; nothing for what is no host."""
+    found = re.fullmatch(_HOST, authority.decode("latin1"))
+    return (found[1] or found[2]) if found else ""
 
 
 def _is_near(host: str) -> bool:

@@ -82,6 +82,10 @@ def check_headers(headers: Headers, max_body: int) -> int:
         raise UnsupportedMediaError(
             f"Content-Type {name!r} is not supported: send application/json."
         )
+    framing = headers.get(b"transfer-encoding", b"chunked").strip().lower()
+    if framing != b"chunked":
+        name = framing.decode("latin1")
+        raise BadRequestError(f"Transfer-Encoding {name!r} is not supported: send plain chunks.")
     length = int(headers.get(b"content-length", b"0"))
     if length > max_body:
         raise _too_large(max_body)

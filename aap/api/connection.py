@@ -3,7 +3,8 @@
 What uvicorn leaves open and this closes: a head or a body that never ends, an
 `Upgrade:` header (uvicorn then loses the body, and Java's HttpClient sends one with
 every POST), trailers that pass for headers, refusals that the client cannot read
-because the kernel resets a connection that is closed with unread data.
+because the kernel resets a connection that is closed with unread data, clients that
+hold all connections, and one that half-closes and is not answered.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import select
 from enum import Enum
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, NamedTuple
 
 import httptools
@@ -25,6 +27,8 @@ from aap.api.problems import (
 )
 
 MAX_HEAD = 65536  # bytes of a request's head, on top of the read that it begins in
+MAX_LINGERING = 256  # refused clients that may read why at the same time
+MAX_LOOKS = 32  # connections that are looked at to find one that can be given up
 MAX_PIPELINE = 32  # requests waiting behind the one being answered; then the connection ends
 LINGER = 5.0  # seconds in which a refused client may finish sending and read why
 WRITE_TIMEOUT = 30.0  # seconds in which a client must take an answer
@@ -40,14 +44,6 @@ class Limits(NamedTuple):
     connections: int = 1000
 
 
-class State(ServerState):
-    """What the connections of one server share."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.draining = False
-
-
 class Phase(Enum):
     """What a connection waits for."""
 
@@ -57,6 +53,58 @@ class Phase(Enum):
     ANSWER = "our answer"
     KEPT = "a next request"
     LINGER = "the client's goodbye"
+
+
+class Crowd:
+    """The connections of one kind of listener, so that a full one leaves the other alone.
+
+    Where there is no room for a newcomer, the connection that has waited longest for its
+    client makes room: so nobody keeps others out by holding what he does not use.
+    """
+
+    def __init__(self) -> None:
+        self.open = 0  # but those that only linger
+        self._waiting: dict[Connection, None] = {}  # for their client, the longest first
+        self._lingering: dict[Connection, None] = {}
+
+    def place(self, connection: Connection, *, waits: bool) -> None:
+        """Note that a connection waits for its client from now on, or no longer does."""
+        self._waiting.pop(connection, None)
+        if waits:
+            self._waiting[connection] = None
+
+    def dismiss(self, connection: Connection) -> None:
+        """Count a connection no longer, which only lingers; too many of them are not waited for."""
+        self._waiting.pop(connection, None)
+        self.open -= 1
+        self._lingering[connection] = None
+        if len(self._lingering) > MAX_LINGERING:
+            oldest = next(iter(self._lingering))
+            del self._lingering[oldest]
+            oldest.shutdown()
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection that is closed."""
+        self._waiting.pop(connection, None)
+        self._lingering.pop(connection, None)
+        self.open -= connection.phase is not Phase.LINGER
+
+    def make_room(self, newcomer: Connection) -> bool:
+        """Give up one connection that waits for its client; False if there is none."""
+        for connection in list(islice(self._waiting, MAX_LOOKS)):
+            if connection is not newcomer and not connection.has_unread():
+                connection.give_up()
+                return True
+        return False
+
+
+class State(ServerState):
+    """What the connections of one server share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.draining = False
+        self.crowds = {local: Crowd() for local in (False, True)}
 
 
 class _Ending:
@@ -83,15 +131,21 @@ class Connection(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state)
         self.shared = server_state
+        self.crowd = server_state.crowds[local]
         self.limits = limits
         self.local = local
         self.phase = Phase.FRESH
         self.deadline = NEVER
         self.in_head = False
-        self.begun = 0  # requests
-        self.head_bytes = 0
+        self.progress = 0  # requests begun, and pieces of their bodies
+        self.idle_bytes = 0  # read since then
+        self.sends_no_more = False
 
     def _enter(self, phase: Phase, seconds: float = NEVER) -> None:
+        if phase is not Phase.LINGER:
+            self.crowd.place(self, waits=phase is not Phase.ANSWER)
+        elif self.phase is not Phase.LINGER:
+            self.crowd.dismiss(self)
         self.phase = phase
         self.deadline = self.loop.time() + seconds
 
@@ -101,9 +155,20 @@ class Connection(HttpToolsProtocol):
         """Welcome a client, or refuse one too many."""
         super().connection_made(transport)
         self.ending = _Ending(self)
+        self.crowd.open += 1
         self._enter(Phase.FRESH, self.limits.header_timeout)
-        if len(self.connections) > self.limits.connections:
+        if self.crowd.open > self.limits.connections and not self.crowd.make_room(self):
             self.refuse(UnavailableError("Too many connections.", retry_after=1))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave."""
+        self.crowd.remove(self)
+        super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep the connection of a client that sends no more, but waits for our answer."""
+        self.sends_no_more = True
+        return self.phase is Phase.ANSWER
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; refuse what is no HTTP."""
@@ -117,15 +182,15 @@ class Connection(HttpToolsProtocol):
             self.refuse(BadRequestError("This is not a valid HTTP request.", code="invalid_http"))
 
     def _feed(self, data: bytes) -> None:
-        begun = self.begun
+        progress = self.progress
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._feed_without_upgrade(data[upgrade.args[0] :])
-        # What came with the head's beginning may be the end of the request before it.
-        goes_on = self.in_head and self.begun == begun
-        self.head_bytes = self.head_bytes + len(data) if goes_on else 0
-        if self.head_bytes > MAX_HEAD:
+        # A head, a trailer or the extension of a chunk that never ends: all is kept until it does.
+        goes_on = self.progress == progress
+        self.idle_bytes = self.idle_bytes + len(data) if goes_on else 0
+        if self.idle_bytes > MAX_HEAD:
             self.refuse(HeaderTooLargeError(f"The request's head exceeds {MAX_HEAD} bytes."))
 
     def _feed_without_upgrade(self, rest: bytes) -> None:
@@ -143,12 +208,15 @@ class Connection(HttpToolsProtocol):
         """Give a client that does not read its answers a last chance."""
         super().pause_writing()
         self.deadline = self.loop.time() + WRITE_TIMEOUT
+        if self.phase is Phase.ANSWER:
+            self.crowd.place(self, waits=True)
 
     def resume_writing(self) -> None:
         """Take the deadline back when the client reads again."""
         super().resume_writing()
         if self.phase is Phase.ANSWER:
             self.deadline = NEVER
+            self.crowd.place(self, waits=False)
 
     # Called by the parser
 
@@ -159,7 +227,7 @@ class Connection(HttpToolsProtocol):
         """Start a request."""
         super().on_message_begin()
         self.in_head = True
-        self.begun += 1
+        self.progress += 1
         self.scope["aap.local"] = self.local  # type: ignore[typeddict-unknown-key]
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -171,6 +239,8 @@ class Connection(HttpToolsProtocol):
         """Hand the request to the app, which reads the body itself."""
         if len(self.pipeline) >= MAX_PIPELINE:
             raise httptools.HttpParserError("too many requests ahead of their answers")
+        if not self.url.startswith(b"/"):
+            self._believe_target()
         super().on_headers_complete()
         self.in_head = False
         if self.parser.should_upgrade():
@@ -180,6 +250,17 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
         if not self.pipeline:
             self._enter(Phase.BODY, self.limits.body_timeout)
+
+    def _believe_target(self) -> None:
+        """Take the host from an absolute target, as RFC 9112 (3.2.2) says, and not from Host."""
+        authority = self.url.partition(b"//")[2].partition(b"/")[0]
+        self.headers[:] = [field for field in self.headers if field[0] != b"host"]
+        self.headers.append((b"host", authority))
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body for the app."""
+        self.progress += 1
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Wait for the app, without a limit: what it does is bounded by the disk alone."""
@@ -204,6 +285,8 @@ class Connection(HttpToolsProtocol):
             self._enter(Phase.HEAD, self.limits.header_timeout)
         else:
             self._enter(Phase.KEPT, self.limits.keep_alive)
+        if self.sends_no_more and self.phase is not Phase.ANSWER:
+            self.transport.close()
 
     # Called by the server
 
@@ -216,7 +299,7 @@ class Connection(HttpToolsProtocol):
 
     def check_deadline(self, now: float) -> None:
         """End what took too long."""
-        if now < self.deadline or self._has_unread_request():
+        if now < self.deadline or (self.phase is Phase.KEPT and self.has_unread()):
             return
         if self.phase in {Phase.FRESH, Phase.KEPT}:
             self.transport.close()
@@ -225,13 +308,22 @@ class Connection(HttpToolsProtocol):
         else:
             self.transport.abort()
 
-    def _has_unread_request(self) -> bool:
+    def has_unread(self) -> bool:
         """Look once more before closing: what has reached the kernel is answered, not reset."""
-        if self.phase is not Phase.KEPT:
-            return False
         poll = select.poll()
         poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
         return bool(poll.poll(0))
+
+    def give_up(self) -> None:
+        """Make room for another client: this one has kept us waiting."""
+        if self.phase in {Phase.FRESH, Phase.HEAD, Phase.BODY}:
+            self.refuse(UnavailableError("Too many connections.", retry_after=1))
+        elif self.phase is Phase.KEPT:
+            self._enter(Phase.LINGER, WRITE_TIMEOUT)
+            self.transport.close()
+        else:
+            self.crowd.place(self, waits=False)
+            self.transport.abort()
 
     def shutdown(self) -> None:
         """Close at once."""

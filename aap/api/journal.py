@@ -20,6 +20,7 @@ _SOCKET = "/run/systemd/journal/socket"
 _BUFFER = 1 << 20  # bytes; room for some thousands of lines
 _REFUSALS = 20  # lines about refused requests in a period; the others are counted
 _PERIOD = 10.0
+_PART_MAX = 24  # characters of a path's part, which is at most an id, that are shown
 
 
 class Journal:
@@ -68,7 +69,13 @@ class Journal:
             self._refused, self._period_began = 0, now
         self._refused += 1
         if self._refused <= _REFUSALS:
-            self.event("notice", "refused", status=status, code=code, path=path[:100])
+            self.event("notice", "refused", status=status, code=code, path=_shown(path))
+
+
+def _shown(path: str) -> str:
+    """Shorten a path for the log: what is long, or behind a `?`, may be a key."""
+    parts = path.partition("?")[0][:400].split("/")
+    return "/".join(part if len(part) <= _PART_MAX else f"{part[:6]}…" for part in parts)[:100]
 
 
 def _find_journal() -> socket.socket | None:

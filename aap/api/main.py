@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from aap.api.app import App, Policy
-from aap.api.connection import Limits
+from aap.api.connection import MAX_LINGERING, Limits
 from aap.api.gauge import Levels
 from aap.api.intake import Intake
 from aap.api.journal import Journal
@@ -115,7 +115,7 @@ def _check_exposure(sockets: Sequence[socket.socket], keys: LiveKeys) -> None:
 def _raise_file_limit(connections: int) -> None:
     # Without a spare descriptor, libuv accepts a connection only to close it.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + _SPARE_FILES
+    wanted = 2 * (connections + MAX_LINGERING) + _SPARE_FILES  # of TCP, of the unix socket
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

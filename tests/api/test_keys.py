@@ -20,7 +20,7 @@ from tests.api.conftest import CHAT, HELLO, Api, StartApi, ask, environment
 from tests.fixtures import bodies
 from tests.harness.wait import wait_until
 
-KEY = "aap_a-key-of-some-length"
+KEY = "aap_a-key-of-the-length-that-new-ones-have"
 
 
 def bearer(key: str) -> str:
@@ -219,6 +219,30 @@ def test_without_any_key_loopback_is_open(api: Api) -> None:
         ({"host": "[::1]:7011"}, 200),
         ({"host": "192.168.1.7:7011"}, 200),
         ({"host": "host.docker.internal:7011"}, 200),
+        ({"host": "localhost:"}, 200),
+        ({"host": "[::ffff:127.0.0.1]:65535"}, 200),
+        ({"host": "127.0.0.1:1"}, 200),
+        ({"host": "box.lan:80"}, 200),
+        ({"host": ""}, 403),
+        ({"host": "evil.example."}, 403),
+        ({"host": "evil.example.:7011"}, 403),
+        ({"host": "localhost.evil.example"}, 403),
+        ({"host": "127.0.0.1.evil.example"}, 403),
+        ({"host": "evil.example@localhost"}, 403),
+        ({"host": "localhost@evil.example"}, 403),
+        ({"host": "localhost:80@evil.example"}, 403),
+        ({"host": "[::1"}, 403),
+        ({"host": "[::1].evil.example"}, 403),
+        ({"host": "[evil.example]"}, 403),
+        ({"host": "localhost/evil.example"}, 403),
+        ({"host": "localhost evil.example"}, 403),
+        ({"host": "::1"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"origin": "http://evil.example:80@localhost"}, 403),
+        ({"origin": "http://localhost.evil.example"}, 403),
+        ({"origin": "localhost"}, 403),
+        ({"origin": "https://[::1]:7011"}, 200),
+        ({"origin": ""}, 403),
     ],
 )
 def test_without_a_key_no_web_page_of_a_stranger_can_write(
@@ -232,6 +256,26 @@ def test_with_a_key_the_page_does_not_matter(start_api: StartApi) -> None:
     api = start_api(API_KEY=KEY)
     headers = {"origin": "https://chat.example", "host": "aap.example"}
     assert api.post(authorization=bearer(KEY), **headers).status == 200
+
+
+def test_where_there_is_a_key_a_page_that_is_rebound_to_us_has_none(start_api: StartApi) -> None:
+    api = start_api(API_KEY=KEY)
+    for host in ("evil.example:7011", "localhost", "[::1"):
+        for origin in ("http://evil.example", "null", "http://localhost"):
+            assert api.post(host=host, origin=origin).status == 401
+            assert api.ask("GET", "/v1/models", host=host, origin=origin).status == 401
+    assert api.inbox == []
+
+
+def test_no_page_is_told_that_it_may_read_or_send(start_api: StartApi) -> None:
+    api = start_api(API_KEY=KEY)
+    page = {"origin": "http://localhost:3000", "access_control_request_method": "POST"}
+    known = {"authorization": bearer(KEY), **page}
+    for path in (CHAT, "/v1/responses", "/v1/models", "/healthz", "/openapi.json"):
+        asked = api.ask("OPTIONS", path, access_control_request_headers="authorization", **page)
+        assert asked.status == 405
+        for reply in (asked, api.ask("GET", path, **known), api.post(path=path, **known)):
+            assert not [name for name in reply.headers if name.startswith("access-control")]
 
 
 def run_to_end(command: list[str]) -> subprocess.CompletedProcess[bytes]:
@@ -263,8 +307,13 @@ def test_neither_keys_nor_bodies_are_ever_logged(start_api: StartApi) -> None:
     api.post({"messages": ["private words"]}, authorization=bearer("wrong-guess"))
     api.post({"model": 5, "x": "private words"}, authorization=bearer(KEY))
     api.post({"prompt": "private words", "a2a_key": "agents-secret"}, "/agent-inbox")
+    for path in ("/v1/models", "/v1/nothing", "/v1/nothing%3F", "/agent-inbox", CHAT):
+        api.ask("GET", f"{path}?key={KEY}&api_key=wrong-guess")
+    for path in (f"/{KEY}", f"/v1/messages/{KEY}", f"/v1/models/{KEY}/x", f"http://x:{KEY}@x/"):
+        api.ask("GET", path, authorization=bearer(KEY))
     for secret in (KEY, "wrong-guess", "agents-secret", "private"):
         assert secret not in api.log
+    assert "path=/v1/nothing" in api.log
 
 
 def test_what_no_human_sent_is_answered_and_not_enqueued(api: Api) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import resource
+import shutil
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from aap.inbox import Spool
+from aap.message import State
 from tests.api.conftest import CHAT, HELLO, Api, StartApi, ask, read_all
 from tests.harness.wait import wait_until
 
@@ -66,19 +72,98 @@ def test_300_half_open_connections_are_dropped_while_others_are_served(
     assert len(api.inbox) == 1
 
 
-def test_connections_beyond_the_limit_are_told_to_come_back(start_api: StartApi) -> None:
+def test_a_newcomer_gets_the_place_of_who_was_idle_for_longest(start_api: StartApi) -> None:
     api = start_api(MAX_CONNECTIONS="5")
     held = [api.connect() for _ in range(5)]
     for connection in held:
         assert ask(connection, "GET", "/healthz").status == 200
-    refused = api.raw()
-    assert refused.startswith(b"HTTP/1.1 503 ")
-    assert b"retry-after: 1" in refused
-    held.pop().close()
-    wait_until(lambda: api.ask("GET", "/healthz").status == 200)
-    for connection in held:
+    assert ask(held[0], body=HELLO).status == 200  # so the second is now idle for longest
+    assert api.post().status == 200
+    assert held[1].sock.recv(1) == b""
+    held[1].close()
+    for connection in (held[0], *held[2:]):
         assert ask(connection, body=HELLO).status == 200
         connection.close()
+
+
+def test_who_holds_all_connections_and_sends_nothing_loses_them(start_api: StartApi) -> None:
+    api = start_api(MAX_CONNECTIONS="5")
+    held = [open_socket(api) for _ in range(6)]
+    for number, sock in enumerate(held):
+        sock.sendall(HEAD + (b"Content-Length: 9\r\n\r\n{" if number % 2 else b""))
+    wait_until(lambda: api.post().status == 200)
+    first = held[0].recv(4096)
+    assert first.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 1" in first
+    for sock in held:
+        sock.close()
+    assert len(api.inbox) == 1
+
+
+def test_a_full_tcp_socket_leaves_the_unix_socket_alone(start_api: StartApi) -> None:
+    api = start_api(MAX_CONNECTIONS="2")
+    local = api.connect_unix()
+    assert ask(local, "GET", "/healthz").status == 200
+    held = [open_socket(api) for _ in range(20)]
+    wait_until(lambda: api.post().status == 200)
+    assert ask(local, body=HELLO).status == 200
+    for sock in (local, *held):
+        sock.close()
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_only_where_all_wait_for_the_disk_a_newcomer_is_told_to_come_back(
+    start_api: StartApi, tmp_path: Path
+) -> None:
+    spool = Spool(tmp_path / "ws/.ai-agent-proxy")
+    spool.create()  # else each of its folders takes as long as a message
+    slow = "inject=fsync,syncfs:delay_enter=500000"
+    api = start_api("strace", "-f", "-o", "/dev/null", "-e", slow, MAX_CONNECTIONS="3")
+    with ThreadPoolExecutor(3) as pool:
+        busy = [pool.submit(api.post) for _ in range(3)]
+        wait_until(lambda: len(os.listdir(spool.folder(State.INBOX))) == 3)
+        refused = api.raw()
+        assert [each.result().status for each in busy] == [200, 200, 200]
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 1" in refused
+    assert len(api.inbox) == 3
+
+
+def test_who_sends_no_more_is_answered_all_the_same(api: Api) -> None:
+    whole = HEAD + b"Content-Length: 2\r\n\r\n{}"
+    for sent, answers in ((whole, [b"200"]), (whole * 3, [b"200"] * 3), (whole[:-1], [])):
+        with open_socket(api) as sock:
+            sock.sendall(sent)
+            sock.shutdown(socket.SHUT_WR)
+            assert re.findall(rb"HTTP/1.1 (\d+)", read_all(sock)) == answers
+    assert api.inbox == [b"{}"] * 4
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [b"2\r\n{}\r\n0\r\nX: ", b"2;", b"2\r\n{}\r\n0\r\n"],
+    ids=["trailer", "extension", "trailers"],
+)
+def test_what_surrounds_a_body_ends_somewhere(api: Api, endless: bytes) -> None:
+    before = api.resident
+    more = b"X: y\r\n" * 10_000 if endless.endswith(b"\r\n") else b"x" * 60_000
+    with open_socket(api) as sock:
+        sock.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + endless)
+        answer = wait_until(lambda: _pour(sock, more))
+    assert answer.startswith(b"HTTP/1.1 4")
+    assert api.resident - before < 5 * MB
+    assert api.inbox == []
+
+
+def _pour(sock: socket.socket, data: bytes) -> bytes:
+    sock.sendall(data)
+    sock.settimeout(0.01)
+    try:
+        return sock.recv(4096)
+    except TimeoutError:
+        return b""
+    finally:
+        sock.settimeout(10)
 
 
 def test_a_thousand_connections_are_served_with_few_descriptors(start_api: StartApi) -> None:
