@@ -64,7 +64,7 @@ def _session_text(session: dict[str, Any]) -> str:
     age = output.age(time.time() - (session["started"] or 0))
     whose = session["conversation"] or "workspace"
     return output.one_line(
-        f"{whose}: {session['id'] or 'no id'}, {age} old, {session['runs']} runs"
+        f"{whose}: {session['id'] or 'no id'}, {age} old, {output.counted(session['runs'], 'run')}"
     )
 
 
@@ -94,6 +94,8 @@ def test(place: Place, *, here: bool = False, as_json: bool = False) -> int:
     With `here`, in this shell's. Returns Exit.FAILED if it did not answer.
     JSON: `aap.agent.test/1`.
     """
+    if not here and not as_json:
+        output.note("running the agent once, as the worker would …")
     facts = _try_here(place) if here else _try_under_unit(place)
     if as_json:
         output.write_json("aap.agent.test/1", under_unit=not here, **facts)
@@ -106,7 +108,6 @@ def _try_under_unit(place: Place) -> dict[str, Any]:
     from aap.systemd.manager import Manager
     from aap.systemd.trial import run_trial
 
-    output.note("running the agent once, as the worker would …")
     try:
         return _read(run_trial(Manager(), place.settings.workspace))
     except NotRunningError as error:

@@ -32,7 +32,7 @@ def show(name: str, *, as_json: bool = False) -> int:
     skill = skillset.find(name)
     if as_json:
         facts = {"name": skill.name, "description": skill.description, "text": skill.text}
-        output.write_json("aap.skill/1", **facts, files=sorted(skill.files))
+        output.write_json("aap.skills.show/1", **facts, files=sorted(skill.files))
     else:
         output.write(skill.text.rstrip("\n"))
     return Exit.OK
