@@ -77,13 +77,13 @@ def _last_error() -> OSError:
     return OSError(error, os.strerror(error))
 
 
-def make_folder(folder: Path) -> None:
-    """Create `folder` (mode 0700) and its parents where missing; the new names are durable."""
+def make_folder(folder: Path, mode: int = FOLDER_MODE) -> None:
+    """Create `folder` and its parents where missing; the new names are durable."""
     if folder.is_dir():
         return
-    make_folder(folder.parent)
+    make_folder(folder.parent, mode)
     with suppress(FileExistsError):
-        folder.mkdir(mode=FOLDER_MODE)
+        folder.mkdir(mode=mode)
         fsync_folder(folder.parent)
 
 
@@ -129,13 +129,21 @@ def new_file(path: Path, mode: int = FILE_MODE) -> Iterator[int]:
         raise
 
 
-def write_atomic(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
-    """Replace `path` by `data`: readers, and a crash, see the old content or the new."""
+def write_atomic(
+    path: Path, data: bytes, mode: int = FILE_MODE, *, group: int | None = None
+) -> None:
+    """Replace `path` by `data`: readers, and a crash, see the old content or the new.
+
+    A file for a `group` has that mode whatever the umask.
+    """
     sweep_drafts(path.parent, path.name)
     hidden = path.with_name(f".{path.name}.{os.getpid()}.new")
     with suppress(FileNotFoundError):  # left by a killed process that had this pid
         hidden.unlink()
     with new_file(hidden, mode) as fd:
+        if group is not None:
+            os.fchown(fd, -1, group)
+            os.fchmod(fd, mode)
         write_all(fd, data)
     try:
         hidden.replace(path)

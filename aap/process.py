@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from aap import identity
 from aap.errors import AapError, NotFoundError, TryAgainError
 
 TIMEOUT = 30.0
@@ -58,11 +60,13 @@ def run(
     Messages come in English (LC_ALL=C.UTF-8). Raises NotFoundError when there is
     no such program, TryAgainError (the command is killed) after `timeout` seconds.
     With `family` it has a session of its own, without the terminal, and what it has
-    started is killed with it: for scripts and launchers, whose work others do.
+    started is killed with it: for scripts and launchers, whose work others do. Root, while it
+    works with somebody's rights, runs such a program as that somebody: it may be theirs.
     """
     import signal
     import subprocess
 
+    owner = identity.current() if family else None
     try:
         process = subprocess.Popen(
             argv,
@@ -71,8 +75,15 @@ def run(
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            env={**(os.environ if environ is None else environ), "LC_ALL": "C.UTF-8"},
+            env={
+                **(os.environ if environ is None else environ),
+                **_who(owner),
+                "LC_ALL": "C.UTF-8",
+            },
             start_new_session=family,
+            user=owner.uid if owner else None,
+            group=owner.gid if owner else None,
+            extra_groups=[] if owner else None,
         )
     except FileNotFoundError as error:
         raise NotFoundError(f"the program {argv[0]} is not there") from error
@@ -88,6 +99,17 @@ def run(
                 raise TryAgainError(text) from error
             raise
     return Outcome(tuple(argv), process.returncode, out, err)
+
+
+def _who(owner: identity.Owner | None) -> dict[str, str]:
+    if owner is None:
+        return {}
+    import pwd
+
+    with suppress(KeyError):
+        known = pwd.getpwuid(owner.uid)
+        return {"HOME": known.pw_dir, "USER": known.pw_name, "LOGNAME": known.pw_name}
+    return {"HOME": "/nonexistent"}
 
 
 def run_here(argv: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from aap import identity
 from aap.inbox import Pause, Spool, read_pause
 from aap.log import Line, parse_line
 from aap.message import State, id_time
@@ -63,7 +64,12 @@ class Queue(NamedTuple):
 
 def look_at_spool(root: Path) -> Queue:
     """Return what is in a spool, which need not exist. Raises OSError for one that is closed."""
-    spool = Spool(root)
+    with identity.acting_for(root):
+        return _look(Spool(root))
+
+
+def _look(spool: Spool) -> Queue:
+    root = spool.root
     first = spool.entries(State.INBOX, limit=1)
     named = first[0] if first and first[0].name else None
     return Queue(

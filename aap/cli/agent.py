@@ -117,11 +117,12 @@ def _try_under_unit(place: Place) -> dict[str, Any]:
 def _try_here(place: Place) -> dict[str, Any]:
     import sys
 
-    from aap import process
+    from aap import identity, process
 
     workspace = str(place.settings.workspace)
     argv = [sys.executable, "-I", "-m", "aap.worker", "--workspace", workspace, "--try"]
-    return _read(process.run(argv, timeout=200).out)
+    identity.follow(place.settings.workspace)
+    return _read(process.run(argv, timeout=200, family=True).out)
 
 
 def _read(printed: str) -> dict[str, Any]:

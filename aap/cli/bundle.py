@@ -28,6 +28,7 @@ from aap.cli.place import Place
 from aap.errors import AapError, UsageError
 from aap.log import parse_line
 from aap.message import State
+from aap.mode import USER
 from aap.systemd import record
 
 EVENTS = 2000  # the last ones of each workspace
@@ -238,8 +239,9 @@ def _journal(patient: Patient) -> Iterator[str]:
     """What the service manager itself said of the units; what programs printed stays out."""
     try:
         units = [unit.name for unit in patient.status.all_units]
+        field = "USER_UNIT" if patient.manager.mode == USER else "UNIT"
         words = ["journalctl", "--quiet", "--no-pager", "--output=json", f"--lines={JOURNAL_LINES}"]
-        matches = [word for name in units for word in ("+", f"USER_UNIT={name}")][1:]
+        matches = [word for name in units for word in ("+", f"{field}={name}")][1:]
         printed = process.run([*words, *matches]).out
     except AapError as error:
         yield f"cannot be read: {type(error).__name__}"

@@ -14,6 +14,7 @@ from aap.cli import output
 from aap.cli.place import Place
 from aap.config import Finding, Loaded, Origin, Setting
 from aap.errors import Exit, NotFoundError, UsageError
+from aap.mode import SYSTEM, find_mode, install_command
 
 KEY_NAME = "default"  # of the API key that `set API_KEY` stores
 MASK = "(set, not shown)"
@@ -138,7 +139,7 @@ def explain(place: Place, key: str, *, as_json: bool = False) -> int:
 def _counts(row: Setting, origin: Origin) -> str:
     if row.key == "API_KEY" and origin.where == "default":
         return "a hashed key at once: aap key new NAME"
-    return _WHEN[row.restart]
+    return _in_mode(_WHEN[row.restart])
 
 
 def path(place: Place, *, as_json: bool = False) -> int:
@@ -342,7 +343,7 @@ def put_in_force(rows: Sequence[Setting], target: Path | None, *, apply: bool) -
         return
     need = "install" if wanted & {"install", "socket"} else "api"
     if not apply:
-        output.note(f"  {_NEXT[need]}")
+        output.note(f"  {_in_mode(_NEXT[need])}")
         return
     from aap.cli.install import renew, renew_api
 
@@ -358,14 +359,14 @@ def _check_read(target: Path | None) -> None:
     """Raise UsageError if aap is installed with another file than the one that was changed."""
     from aap.systemd import record
 
-    known = record.read("user")
+    known = record.read(find_mode())
     if known is None or target is None:
         return
     named = known.plan.environ.get("AAP_CONFIG")
     read = Path(named) if named else config.user_file()
     own = [config.workspace_file(path) for path in known.plan.workspaces.values()]
     if target not in (read, *own):
-        hint = f"aap install --user --config {shlex.quote(str(target))}"
+        hint = f"{install_command()} --config {shlex.quote(str(target))}"
         raise UsageError(f"aap is installed with {read}, and does not read {target}", hint=hint)
 
 
@@ -410,3 +411,12 @@ def import_file(place: Place, source: str, *, apply: bool = False, as_json: bool
     output.note(f"settings are in {report.target}")
     put_in_force(taken, report.target, apply=apply)
     return Exit.OK
+
+
+def _in_mode(command: str) -> str:
+    """Turn a command that is written for a user's own aap into that of the one that is meant."""
+    if find_mode() != SYSTEM:
+        return command
+    return command.replace("aap install --user", install_command()).replace(
+        "systemctl --user", "sudo systemctl"
+    )

@@ -17,6 +17,7 @@ from aap.cli.place import Place
 from aap.errors import AapError, ConfigError, Exit, NotRunningError
 from aap.inbox import Entry, Spool, is_visible
 from aap.message import State, id_time, parse_name
+from aap.mode import find_mode, install_command
 
 if TYPE_CHECKING:
     from aap.systemd.status import WorkspaceUnits
@@ -212,12 +213,12 @@ def _units(place: Place, *, paused: bool) -> Iterator[Cause]:
         return
     if found.record is None:
         if place.spool.lock_holder() == 0:
-            yield Cause("not-installed", "aap is not installed for this user", "aap install --user")
+            yield Cause("not-installed", "aap is not installed", install_command())
         return
     own = next((each for each in found.workspaces if each.path == folder), None)
     if own is None:
         said = f"the installation does not know the workspace {folder}"
-        yield Cause("not-watched", said, "aap install --user")
+        yield Cause("not-watched", said, install_command())
         return
     if not paused:
         yield from _watch(own, manager)
@@ -227,7 +228,7 @@ def _units(place: Place, *, paused: bool) -> Iterator[Cause]:
 def _watch(own: WorkspaceUnits, manager: Any) -> Iterator[Cause]:
     unit = own.watch
     if unit.load != "loaded":
-        yield Cause("path", f"systemd does not know {unit.name}", "aap install --user")
+        yield Cause("path", f"systemd does not know {unit.name}", install_command())
     elif unit.active != "active":
         fix = manager.command("start", f"'{unit.name}'")
         if unit.result in _LIMITS:
@@ -263,7 +264,7 @@ def _restart(place: Place) -> str:
     from aap.systemd import record, units
     from aap.systemd.manager import Manager
 
-    if record.read(units.USER) is None:
+    if record.read(find_mode()) is None:
         return ""
     name = units.worker_service(place.spool.root.parent)
     return Manager().command("restart", f"'{name}'")
@@ -271,7 +272,7 @@ def _restart(place: Place) -> str:
 
 def _agent(place: Place) -> Iterator[Cause]:
     from aap.agents import find_agent
-    from aap.systemd import record, units
+    from aap.systemd import record
 
     settings = place.settings
     try:
@@ -279,13 +280,13 @@ def _agent(place: Place) -> Iterator[Cause]:
     except ConfigError as error:
         yield Cause("agent", str(error), error.hint or "aap config set AGENT echo")
         return
-    known = record.read(units.USER)
+    known = record.read(find_mode())
     path = known.plan.environ.get("PATH") if known else None
     search = path or os.environ.get("PATH", os.defpath)
     for command in dict.fromkeys(words[0] for words in (agent.fresh, agent.resume) if words):
         if shutil.which(command, path=search) is None:
             said = f"the agent's command {command} is not found in the units' PATH"
-            yield Cause("agent", said, "aap install --user, from a shell that finds it")
+            yield Cause("agent", said, f"{install_command()}, from a shell that finds it")
 
 
 def _space(place: Place) -> Iterator[Cause]:

@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aap import SPOOL_FOLDER, files
+from aap import SPOOL_FOLDER, identity
 from aap.cli import output
 from aap.cli.place import Place
-from aap.errors import Exit, UsageError
+from aap.errors import Exit, PermissionDeniedError, UsageError
 from aap.message import State
+from aap.mode import SYSTEM, SYSTEM_HOME, USER, VARIABLE, choose_mode, find_mode
 
 if TYPE_CHECKING:
     from aap.config import Loaded
@@ -26,12 +27,13 @@ def install(
     place: Place,
     *,
     linger: bool | None = None,
-    system: bool = False,
+    system: bool | None = None,
     yes: bool = False,
     as_json: bool = False,
 ) -> int:
-    """Install the units for this user, or bring them up to date.
+    """Install the units for this user or, with `system`, for the machine; or renew them.
 
+    `system` None means those that are installed, of the user if none are.
     `linger`: True turns lingering on, False leaves it as it is; None asks on a
     terminal and is an error elsewhere if the user does not linger. `yes` answers
     every question. Prints what was done (schema `aap.install/1`).
@@ -42,8 +44,9 @@ def install(
     from aap.systemd.manager import Manager
     from aap.systemd.preflight import prepare
 
-    manager = Manager("system" if system else "user")
-    if linger is None and not managers.has_linger():
+    _choose_mode(place, system, "install")
+    manager = Manager()
+    if manager.mode == USER and linger is None and not managers.has_linger():
         linger = True if yes or _ask_linger(managers.user_name()) else None
     loaded = _of_main(place)
     environ = _environ(place, loaded)
@@ -71,14 +74,36 @@ def install(
     return Exit.OK
 
 
+def _choose_mode(place: Place, system: bool | None, verb: str) -> None:
+    """Settle whose aap is meant. Raises PermissionDeniedError: root alone changes the machine's."""
+    choose_mode(find_mode() if system is None else SYSTEM if system else USER)
+    if find_mode() == USER:
+        return
+    if os.geteuid() != 0:
+        program = shutil.which(sys.argv[0]) or "aap"
+        hint = f"sudo {shlex.quote(program)} {verb} --system"
+        raise PermissionDeniedError(f"only root can {verb} aap for the whole machine", hint=hint)
+    if place.config or os.environ.get("AAP_CONFIG"):
+        said = f"the machine's aap reads its settings from {config_file()} alone"
+        raise UsageError(said, hint="leave --config out, and unset AAP_CONFIG")
+
+
+def config_file() -> Path:
+    """The configuration file of the aap that is meant."""
+    from aap import config
+
+    return config.user_file()
+
+
 def _update_skills(workspaces: Iterable[Path]) -> Iterator[str]:
     """Bring the skills up to date where somebody had them installed, and nowhere else."""
     from aap import skillset
 
     for path in workspaces:
-        if (path / skillset.MANIFEST).exists():
-            steps = skillset.install(path)
-            yield from (f"{each.action} {each.path}" for each in steps if each.action != "kept")
+        with identity.acting_for(path):
+            there = (path / skillset.MANIFEST).exists()
+            steps = skillset.install(path) if there else ()
+        yield from (f"{each.action} {each.path}" for each in steps if each.action != "kept")
 
 
 def _ask_linger(name: str) -> bool:
@@ -136,7 +161,8 @@ def _longest_grace(loaded: Loaded, environ: Mapping[str, str]) -> float:
 
 def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """This shell's environment, with the settings in it as the units have them."""
-    own = {key: value for key, value in os.environ.items() if not key.startswith("AAP_")}
+    given = os.environ.items()
+    own = {key: text for key, text in given if key == VARIABLE or not key.startswith("AAP_")}
     return own | {key: value for key, value in environ.items() if key.startswith("AAP_")}
 
 
@@ -191,12 +217,27 @@ def renew_api() -> tuple[str, ...] | None:
 
 def _environ(place: Place, loaded: Loaded) -> dict[str, str]:
     """What the units must be told, because they do not come from this shell."""
+    if find_mode() == SYSTEM:
+        found = {"PATH": _system_path(), VARIABLE: SYSTEM}
+        return found | _named_workspace(loaded)
     found = {"PATH": _path(), "XDG_CONFIG_HOME": os.environ.get("XDG_CONFIG_HOME", "")}
     if config_file := place.config or os.environ.get("AAP_CONFIG"):
         found["AAP_CONFIG"] = str(Path(config_file).expanduser().absolute())
-    if loaded.origins["WORKSPACE"].where in {"flag", "environment"}:
-        found["AAP_WORKSPACE"] = str(loaded.settings.workspace)
+    found |= _named_workspace(loaded)
     return {key: value for key, value in found.items() if value}
+
+
+def _named_workspace(loaded: Loaded) -> dict[str, str]:
+    if loaded.origins["WORKSPACE"].where in {"flag", "environment"}:
+        return {"AAP_WORKSPACE": str(loaded.settings.workspace)}
+    return {}
+
+
+def _system_path() -> str:
+    """This shell's PATH without what the units do not see, and what the account has of its own."""
+    hidden = ("/home/", "/root/", "/tmp/", "/run/user/")  # noqa: S108 - left out, not used
+    seen = [each for each in _path().split(os.pathsep) if not f"{each}/".startswith(hidden)]
+    return os.pathsep.join([*seen, str(SYSTEM_HOME / ".local/bin")])
 
 
 def _path() -> str:
@@ -226,7 +267,7 @@ def uninstall(
     *,
     purge: bool = False,
     yes: bool = False,
-    system: bool = False,
+    system: bool | None = None,
     as_json: bool = False,
 ) -> int:
     """Stop and remove the units; messages stay, unless `purge` deletes them too.
@@ -237,9 +278,11 @@ def uninstall(
     from aap.cli import share
     from aap.systemd import record
     from aap.systemd.manager import Manager
+    from aap.systemd.uninstall import remove_account
     from aap.systemd.uninstall import uninstall as take_away
 
-    manager = Manager("system" if system else "user")
+    _choose_mode(place, system, "uninstall")
+    manager = Manager()
     known = record.read(manager.mode)
     paths = known.plan.workspaces if known else place.loaded.workspaces
     workspaces = list(paths.values())
@@ -251,21 +294,25 @@ def uninstall(
     there = [spool for spool in spools if spool.exists()]
     deleted = [spool for spool in there if purge or not _holds_anything(spool)]
     for spool in deleted:
-        shutil.rmtree(spool)
-    files.remove_empty(list(removal.folders))
+        with identity.acting_for(spool):
+            shutil.rmtree(spool)
+    identity.remove_empty(list(removal.folders))
+    told, note = remove_account(manager)
+    others = (*others, told) if told else others
+    notes = [*removal.notes, note] if note else list(removal.notes)
     kept = [spool for spool in spools if spool.exists()]
     if as_json:
         output.write_json(
             "aap.uninstall/1",
             changed=removal.changed or bool(others),
             actions=(*removal.actions, *others),
-            notes=removal.notes,
+            notes=notes,
             deleted=deleted,
             kept=kept,
         )
         return Exit.OK
     actions = (*removal.actions, *others) or ("aap is not installed: nothing to do",)
-    _tell((*actions, *(f"deleted {spool}" for spool in deleted if purge)), list(removal.notes))
+    _tell((*actions, *(f"deleted {spool}" for spool in deleted if purge)), notes)
     for spool in kept:
         output.note(f"the messages stay in {spool}; aap uninstall --purge deletes them")
     return Exit.OK
@@ -276,10 +323,11 @@ def _remove_skills(workspaces: Iterable[Path]) -> Iterator[str]:
     from aap import skillset
 
     for path in workspaces:
-        if (path / skillset.MANIFEST).exists():
-            removed = [each for each in skillset.remove(path) if each.action == "removed"]
-            if removed:
-                yield f"removed the skills from {path}"
+        with identity.acting_for(path):
+            there = (path / skillset.MANIFEST).exists()
+            steps = skillset.remove(path) if there else ()
+        if any(each.action == "removed" for each in steps):
+            yield f"removed the skills from {path}"
 
 
 def _holds_anything(spool: Path) -> bool:

@@ -11,13 +11,19 @@ from typing import Any
 
 from aap.cli import output
 from aap.log import LEVELS, Line, parse_line
+from aap.mode import USER, find_mode
 
 UNIT = "aap-api.service"
 _LEVEL_NAMES = {str(number): name for name, number in LEVELS.items()}
 
 
+def unit_option() -> str:
+    """How journalctl is told of the API's unit: the user's own, or the machine's."""
+    return f"--user-unit={UNIT}" if find_mode() == USER else f"--unit={UNIT}"
+
+
 class Journal:
-    """Reads what the user manager's aap-api.service logged since a moment, then what comes.
+    """Reads what aap-api.service logged since a moment, then what comes.
 
     `--user-unit` without `--user`: the latter reads only the user's own journal
     file, which does not exist where the journal is volatile (systemd 252).
@@ -57,7 +63,7 @@ class Journal:
         return None
 
     def _start(self, *options: str) -> subprocess.Popen[bytes] | None:
-        command = ["journalctl", f"--user-unit={UNIT}", "--output=json", "--no-pager", *options]
+        command = ["journalctl", unit_option(), "--output=json", "--no-pager", *options]
         try:
             return subprocess.Popen(
                 command,
@@ -79,7 +85,8 @@ def _line(entry: Mapping[str, Any]) -> Line:
         line = parse_line(f"{moment} {level} api {text}")
         if line:
             return line
-    source = "api" if entry.get("_SYSTEMD_USER_UNIT") == UNIT else "systemd"
+    unit = "_SYSTEMD_USER_UNIT" if find_mode() == USER else "_SYSTEMD_UNIT"
+    source = "api" if entry.get(unit) == UNIT else "systemd"
     return Line(moment, level, source, "output", {}, text)
 
 

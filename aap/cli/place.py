@@ -32,11 +32,15 @@ class Place:
 
     @cached_property
     def spool(self) -> Spool:
-        """The workspace's spool, which need not exist yet. Raises FormatError for a newer one."""
-        from aap import config
+        """The workspace's spool, which need not exist yet; for root, with its owner's rights.
+
+        Raises FormatError for a newer one.
+        """
+        from aap import config, identity
         from aap.inbox import Spool, check_format
 
         root = config.spool_root(self.settings)
+        identity.follow(root)
         check_format(root)
         return Spool(root)
 

@@ -19,6 +19,7 @@ from aap.errors import (
     TryAgainError,
     UsageError,
 )
+from aap.mode import SYSTEM, find_mode
 
 TIMEOUT = 30.0
 
@@ -64,7 +65,9 @@ def _body(model: str, text: str, stream: bool, responses: bool) -> bytes:
 
 
 def socket_path() -> Path:
-    """Where the user manager's socket is."""
+    """Where the socket is that needs no key."""
+    if find_mode() == SYSTEM:
+        return Path("/run/aap/api.sock")
     runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
     return Path(runtime, "aap", "api.sock")
 

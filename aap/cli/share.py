@@ -11,8 +11,8 @@ from aap import shared
 from aap.cli import output
 from aap.copies import Step
 from aap.errors import Exit
+from aap.mode import USER
 from aap.systemd import record
-from aap.systemd.units import USER
 
 # What Debian, Fedora and Arch call it; without it bash loads no completion by itself.
 _BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")

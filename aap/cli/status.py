@@ -13,6 +13,7 @@ from aap.cli.activity import LastRun, Outage, Queue, Run, look_at_spool
 from aap.cli.place import Place
 from aap.errors import AapError, Exit, NotRunningError
 from aap.inbox import Pause, check_format
+from aap.mode import install_command
 
 if TYPE_CHECKING:
     from aap.systemd.manager import Unit
@@ -123,7 +124,7 @@ def _print(picture: Picture) -> None:
     if picture.trouble:
         output.note(f"  {picture.trouble.hint}")
     elif picture.record is None:
-        output.note("  aap install --user")
+        output.note(f"  {install_command()}")
     elif not picture.is_armed:
         output.note("not all is armed; what is wrong, and what mends it: aap doctor")
 

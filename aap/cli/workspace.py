@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aap import SPOOL_FOLDER, config, files
+from aap import SPOOL_FOLDER, config, files, identity
 from aap.cli import output
 from aap.cli.install import renew, renew_api
 from aap.cli.place import Place
 from aap.config import registry
+from aap.config.files import write_private
 from aap.errors import AapError, Exit, UsageError
 from aap.inbox import Spool, read_pause
 from aap.message import State
+from aap.mode import find_mode, install_command
 
 if TYPE_CHECKING:
     from aap.systemd.status import WorkspaceUnits
@@ -90,15 +92,16 @@ def add(place: Place, name: str, path: str, *, as_json: bool = False) -> int:
 
     Nothing is changed if a part of it fails. Raises UsageError, ConfigError.
     """
+    from aap.systemd import account
     from aap.systemd.preflight import check_workspace
 
     folder = _folder(path)
     _check_free(place, name, folder)
-    check_workspace(folder)
+    check_workspace(folder, find_mode())
     with _all_or_nothing(folder):
         is_new = registry.add_workspace(config.workspaces_file(), name, folder)
         Place(name).loaded  # noqa: B018 - its own settings must be fit to run with
-        files.make_folder(folder)
+        account.make_folder(folder, find_mode())
         actions = renew()
     return _tell(place, name, actions, is_new=is_new, as_json=as_json)
 
@@ -130,7 +133,7 @@ def _tell(
     output.note(f"  clients choose it as the model {_model(view)}")
     output.note(f"  its own agent: aap -w {name} config set AGENT codex")
     if actions is None:
-        output.note("  aap install --user   starts to watch it")
+        output.note(f"  {install_command()}   starts to watch it")
     return Exit.OK
 
 
@@ -180,10 +183,10 @@ def _all_or_nothing(folder: Path | None = None) -> Iterator[None]:
         yield
     except BaseException:
         if before is not None:
-            files.write_atomic(file, before)
+            write_private(file, before.decode())
         elif file.exists():
             file.unlink()
-        files.remove_empty(made)
+        identity.remove_empty(made)
         raise
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aap.errors import AapError, ConfigError, PermissionDeniedError
+from aap.files import FILE_MODE, FOLDER_MODE, make_folder, write_atomic
+from aap.mode import SYSTEM_CONFIG
 
 
 @contextmanager
@@ -50,3 +52,31 @@ def real_file(file: Path) -> Path:
         hint = f"change {target} itself, or replace the link by a file"
         raise ConfigError(f"{file} is a link, and not all of it is yours", hint=hint)
     return target
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder of settings or keys, or close one that is there.
+
+    It is its owner's alone; the machine's is also for its account to look into.
+    """
+    shared = _is_shared(folder)
+    make_folder(folder)
+    folder.chmod(0o750 if shared else FOLDER_MODE)
+    if shared:
+        os.chown(folder, -1, folder.parent.stat().st_gid, follow_symlinks=False)
+
+
+def write_private(file: Path, text: str, mode: int = FILE_MODE) -> None:
+    """Replace a file of settings or keys, `mode` if it is not the machine's.
+
+    The machine's is root's, and its units, which run as another account, may read it.
+    """
+    if _is_shared(file):
+        write_atomic(file, text.encode(), 0o640, group=file.parent.stat().st_gid)
+    else:
+        write_atomic(file, text.encode(), mode)
+
+
+def _is_shared(path: Path) -> bool:
+    """Below the folder of the machine's settings; the others can be anywhere."""
+    return path.is_relative_to(SYSTEM_CONFIG) and path != SYSTEM_CONFIG

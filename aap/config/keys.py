@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aap.config.envfile import DoubtfulConfigError, Finding, decode, read_bytes
-from aap.config.files import locked, real_file
+from aap.config.files import locked, real_file, write_private
 from aap.errors import ConfigError, NotFoundError, UsageError, did_you_mean
-from aap.files import make_folder, write_atomic
+from aap.files import make_folder
 
 PLAIN_NAME = "API_KEY"
 """The name of the key that a configuration file holds in plain."""
@@ -203,7 +203,7 @@ def _without(text: str, name: str) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    write_atomic(real_file(file), text.encode())
+    write_private(real_file(file), text)
 
 
 def _read(file: Path) -> str | None:

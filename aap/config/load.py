@@ -46,13 +46,14 @@ from aap.config.paths import (
 from aap.config.registry import MAIN, Registry, is_name, read_registry
 from aap.config.table import NAMES, SETTINGS, Setting, Settings, Value, nearest_key
 from aap.errors import ConfigError
+from aap.mode import SYSTEM, SYSTEM_WORKSPACE, VARIABLE, find_mode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 PREFIX = "AAP_"
-_NO_SETTINGS = frozenset({"AAP_CONFIG", "AAP_DEBUG"})  # variables that are options of `aap`
+_NO_SETTINGS = frozenset({"AAP_CONFIG", "AAP_DEBUG", VARIABLE})  # they are options of `aap`
 SAMPLE_KEY = "aibot_<your-key-something>"
 
 
@@ -217,13 +218,22 @@ def _read_outer(
         path = Path(os.path.abspath(os.path.expanduser(named)))  # noqa: PTH100, PTH111
         user = files.layer(path, "config", needed=True)
     else:
-        user = files.layer(user_file(environ), "user")
+        # The machine's aap has no user's file: it would be the same once more.
+        own = find_mode(environ) != SYSTEM
+        user = files.layer(user_file(environ), "user") if own else {}
     system = files.layer(system_file(), "system")
     registry = read_registry(workspaces_file(environ))
     name = _pick(given, variables, registry)
-    layers = [given, variables, secret, user, system]
+    layers = [given, variables, secret, user, system, _default_layer(environ)]
     named_paths = {each: line.path for each, line in registry.lines.items()}
     return _Outer(layers, registry, name, {MAIN: _main_folder(layers), **named_paths})
+
+
+def _default_layer(environ: Mapping[str, str]) -> _Layer:
+    """What is not the same by default for the machine's aap as for a user's."""
+    if find_mode(environ) != SYSTEM:
+        return {}
+    return {"WORKSPACE": _plain_entry("WORKSPACE", str(SYSTEM_WORKSPACE), "default", "")}
 
 
 def _pick(given: _Layer, variables: _Layer, registry: Registry) -> str:

@@ -6,15 +6,15 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from aap import SPOOL_FOLDER
+from aap import SPOOL_FOLDER, mode
 from aap.config.table import Settings
 
 WORKSPACE_FILE = ".ai-agent-proxy.conf"
-SYSTEM_FILE = Path("/etc/aap/aap.conf")
+SYSTEM_FILE = mode.SYSTEM_CONFIG / "aap.conf"
 
 
 def config_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder of `aap.conf`, `keys` and `secrets/` of the user who runs this.
+    """The folder of `aap.conf`, `keys` and `secrets/`: of the user who runs this, or the machine.
 
     A unit with ConfigurationDirectory=aap says it in CONFIGURATION_DIRECTORY (/etc/aap for
     the system's units); a folder of another name there belongs to another unit that happened
@@ -24,6 +24,8 @@ def config_folder(environ: Mapping[str, str] = os.environ) -> Path:
     for folder in environ.get("CONFIGURATION_DIRECTORY", "").split(":"):
         if Path(folder).name == "aap":
             return Path(folder)
+    if mode.find_mode(environ) == mode.SYSTEM:
+        return mode.SYSTEM_CONFIG
     base = environ.get("XDG_CONFIG_HOME", "").strip()
     if base.startswith("/"):
         return Path(base, "aap")

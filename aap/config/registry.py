@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aap.config.envfile import DoubtfulConfigError, Finding, decode, read_bytes
-from aap.config.files import locked, real_file
+from aap.config.files import locked, real_file, write_private
 from aap.errors import ConfigError, NotFoundError, UsageError, did_you_mean
 
 MAIN = "main"
@@ -197,6 +197,4 @@ def mark_default(file: Path, name: str) -> bool:
 
 
 def _write(file: Path, text: str) -> None:
-    from aap.files import write_atomic
-
-    write_atomic(real_file(file), text.encode())
+    write_private(real_file(file), text)

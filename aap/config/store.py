@@ -15,11 +15,11 @@ from aap.config.envfile import (
     parse,
     read_bytes,
 )
-from aap.config.files import locked, real_file
+from aap.config.files import locked, make_private, real_file, write_private
 from aap.config.load import known_key, secret_name
 from aap.config.table import NAMES, SETTINGS
 from aap.errors import ConfigError, PermissionDeniedError, TryAgainError
-from aap.files import make_folder, write_atomic
+from aap.files import make_folder
 
 # Where these are found it is not sure which text belongs to which setting.
 _TANGLED = frozenset({"unclosed-quote", "swallowed-line", "comment-backslash", "not-text"})
@@ -113,13 +113,12 @@ def set_secret(folder: Path, key: str, value: str) -> bool:
     """Keep a secret setting in its own file of `folder` (0700); False if it was so already."""
     key = known_key(key)
     _as_stored(key, value)
-    make_folder(folder)
-    folder.chmod(0o700)
+    make_private(folder)
     file = folder / secret_name(SETTINGS[key])
     with locked(folder):
         if _read(file) == f"{value}\n":
             return False
-        write_atomic(real_file(file), f"{value}\n".encode())
+        write_private(real_file(file), f"{value}\n")
     return True
 
 
@@ -152,7 +151,7 @@ def _write(file: Path, text: str, mode: int) -> None:
             raise PermissionDeniedError(message, hint="run this as that user")
     if any(SETTINGS[key].secret for key in _values(text)):
         mode = 0o600
-    write_atomic(target, text.encode(), mode | 0o600)
+    write_private(target, text, mode | 0o600)
     if before and before.st_gid != target.stat().st_gid:
         with suppress(PermissionError):
             os.chown(target, -1, before.st_gid, follow_symlinks=False)

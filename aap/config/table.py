@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aap import mode
 from aap.errors import nearest
 
 Value = str | int | float | Path | tuple[str, ...]
@@ -156,6 +157,10 @@ def _read_path(_row: Setting, text: str, folder: str | None) -> Path:
         raise ValueError("is empty: give the path of a folder")
     if "\n" in text or "\t" in text:
         raise ValueError("has a tab or a line break in it")
+    if (
+        text.startswith("~/") and mode.find_mode() == mode.SYSTEM
+    ):  # root's command, the account's unit
+        text = f"{mode.SYSTEM_HOME}{text[1:]}"
     path = os.path.expanduser(text)  # noqa: PTH111 - Path.expanduser raises for an unknown user
     if path.startswith("~"):
         raise ValueError(

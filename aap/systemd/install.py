@@ -6,15 +6,17 @@ step is taken back is noted before it is taken, and done if a later one fails.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aap import __version__, files
+from aap import __version__, files, identity
 from aap.errors import AapError, NotRunningError
+from aap.mode import ACCOUNT, SYSTEM, SYSTEM_HOME, USER
+from aap.systemd import account, record, units
 from aap.systemd import manager as managers
-from aap.systemd import record, units
 from aap.systemd.manager import Manager
 from aap.systemd.preflight import Wish
 from aap.systemd.record import Record
@@ -60,6 +62,7 @@ class _Installation:
     def run(self) -> Report:
         with self._undo:
             self._remember()
+            self._make_account()
             self._enable_linger()
             self._make_folders()
             self._write_units()
@@ -84,7 +87,9 @@ class _Installation:
         )
         if new == before:
             return
-        self._undo.callback(files.remove_empty, missing)
+        if self._needs_account():
+            self._undo.callback(account.remove)
+        self._undo.callback(identity.remove_empty, missing)
         self._undo.callback(_restore_record, before, plan.mode)
         record.write(new)
 
@@ -95,8 +100,20 @@ class _Installation:
         state = record.record_file(self._plan.mode).parent
         return files.missing_folders(*own, *wants, state, *self._wish.folders)
 
+    def _needs_account(self) -> bool:
+        return self._plan.mode == SYSTEM and identity.find_account() is None
+
+    def _make_account(self) -> None:
+        if self._plan.mode != SYSTEM:
+            return
+        is_new = self._needs_account()
+        account.make(units.account_files())
+        if is_new:
+            self._actions.append(f"made the account {ACCOUNT}, whose home is {SYSTEM_HOME}")
+
     def _needs_linger(self) -> bool:
-        return bool(self._wish.linger) and not managers.has_linger()
+        is_user = self._plan.mode == USER
+        return is_user and bool(self._wish.linger) and not managers.has_linger()
 
     def _enable_linger(self) -> None:
         if self._needs_linger():
@@ -106,8 +123,8 @@ class _Installation:
 
     def _make_folders(self) -> None:
         new = [path for path in self._wish.workspaces.values() if not path.exists()]
-        for folder in self._wish.folders:
-            files.make_folder(folder)
+        for folder in (*self._wish.workspaces.values(), *self._wish.folders):
+            account.make_folder(folder, self._plan.mode)
         self._actions += [f"made the workspace {path}" for path in new if path.exists()]
 
     def _write_units(self) -> None:
@@ -223,13 +240,16 @@ class _Installation:
                 "this machine gives the units no namespaces of their own, so only a part of the "
                 "sandbox holds: the agent can read your files and reach your service manager"
             )
-        if not managers.has_linger():
+        is_user = self._plan.mode == USER
+        if is_user and not managers.has_linger():
             yield "lingering is off: aap stops when you log out"
         for path in self._plan.workspaces.values():
             if units.pause_file(path).exists():
                 yield f"the workspace {path} is paused; aap resume ends it"
-            if Path.home().is_relative_to(path):
+            if is_user and Path.home().is_relative_to(path):
                 yield f"the workspace {path} holds your home: the agent may change all of it"
+            if is_user and path.stat().st_uid != os.geteuid():
+                yield f"the workspace {path} belongs to another user, who can change what is in it"
         shown = self._manager.show(*units.armed(self._plan.workspaces), units.API).values()
         own = f"{self._folder}/"
         foreign = {u.fragment for u in shown if u.fragment and not u.fragment.startswith(own)}
@@ -249,7 +269,7 @@ class _Installation:
         if text is None:
             path.unlink(missing_ok=True)
             return
-        files.make_folder(path.parent)
+        files.make_folder(path.parent, files.FOLDER_MODE if self._plan.mode == USER else 0o755)
         files.write_atomic(path, text.encode(), UNIT_MODE)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from aap import process
 from aap.errors import NotRunningError
-from aap.systemd.units import USER
+from aap.mode import SYSTEM, USER, find_mode
 
 STOP_TIMEOUT = 180.0  # longer than any TimeoutStopSec= of ours: the agent may take its time
 
@@ -60,10 +60,10 @@ class Unit:
 
 
 class Manager:
-    """The service manager of this user, or of the system."""
+    """The service manager of this user, or of the system; that of the aap that is meant."""
 
-    def __init__(self, mode: str = USER) -> None:
-        self.mode = mode
+    def __init__(self, mode: str | None = None) -> None:
+        self.mode = mode or find_mode()
 
     @property
     def runtime(self) -> Path:
@@ -72,7 +72,8 @@ class Manager:
 
     def command(self, *words: str) -> str:
         """Return a command line for a person to type."""
-        return " ".join(["systemctl", *(["--user"] if self.mode == USER else []), *words])
+        start = ["sudo"] if self.mode == SYSTEM and os.geteuid() != 0 else []
+        return " ".join([*start, "systemctl", *self._mode_option(), *words])
 
     def check_reachable(self) -> None:
         """Raise NotRunningError, with the way out, where systemctl cannot reach the manager."""
@@ -82,9 +83,9 @@ class Manager:
             check_runtime_folder()
         outcome = self.ask("show", "--property=Version")
         if not outcome.ok:
-            raise NotRunningError(
-                f"the service manager does not answer: {outcome.complaint}", hint=_hint_to_start()
-            )
+            hint = _hint_to_start() if self.mode == USER else "systemctl status"
+            said = f"the service manager does not answer: {outcome.complaint}"
+            raise NotRunningError(said, hint=hint)
 
     def version(self) -> int:
         """Return the major version of the running systemd."""
@@ -123,22 +124,23 @@ class Manager:
         Asking is not enough: where the kernel refuses user namespaces, the user
         manager may leave mount options out without a word.
         """
-        parent = self.runtime if self.mode == USER else None
-        with tempfile.TemporaryDirectory(prefix="aap-probe-", dir=parent) as folder:
+        with tempfile.TemporaryDirectory(prefix="aap-probe-", dir=self.runtime) as folder:
             return process.run(self._probe(folder)).ok
 
     def _probe(self, folder: str) -> list[str]:
         options = ("PrivateUsers", "PrivateNetwork", "PrivateTmp", "PrivateDevices")
         words = ["systemd-run", "--wait", "--collect", "--quiet", "--pipe"]
         words += ["--description=aap tries out the sandbox"]
-        words += ["--user"] if self.mode == USER else []
+        words += self._mode_option()
         words += [f"--property={option}=yes" for option in options]
         words += [f"--property=ReadOnlyPaths={folder}"]
         return [*words, "sh", "-c", '! touch "$0/probe" 2>/dev/null', folder]
 
     def _systemctl(self, words: Sequence[str]) -> list[str]:
-        mode = ["--user"] if self.mode == USER else []
-        return ["systemctl", *mode, "--no-pager", "--no-ask-password", *words]
+        return ["systemctl", *self._mode_option(), "--no-pager", "--no-ask-password", *words]
+
+    def _mode_option(self) -> list[str]:
+        return ["--user"] if self.mode == USER else []
 
 
 def user_name() -> str:

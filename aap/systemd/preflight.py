@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aap import process
-from aap.errors import AapError, ConfigError, NotRunningError, PermissionDeniedError, UsageError
+from aap import SPOOL_FOLDER, identity, process
+from aap.errors import AapError, ConfigError, NotRunningError, PermissionDeniedError
+from aap.mode import ACCOUNT, SYSTEM, SYSTEM_CONFIG, SYSTEM_HOME, USER
 from aap.systemd import manager as managers
-from aap.systemd import ports, record, units
+from aap.systemd import ports, record, trust, units
 from aap.systemd.manager import Manager
 from aap.systemd.units import Plan
 
@@ -30,7 +33,7 @@ class Wish:
     environ: Mapping[str, str] = field(default_factory=dict)
     stop_grace: float = 20.0
     linger: bool | None = None  # None: refuse if the user does not linger
-    mode: str = units.USER
+    mode: str = USER
 
 
 def prepare(manager: Manager, wish: Wish) -> Plan:
@@ -38,16 +41,15 @@ def prepare(manager: Manager, wish: Wish) -> Plan:
 
     Raises AapError, with the command that mends it, for whatever stands in the way.
     """
-    if wish.mode != units.USER:
-        raise UsageError("only --user can be installed so far", hint="aap install --user")
     manager.check_reachable()
     listen = ports.listen_stream(wish.host, wish.port)
     _check_exposure(wish, listen)
     _check_folders(wish)
-    _check_python(wish.python)
+    _check_python(wish)
     _check_units(manager, wish)
     _check_port(manager, listen)
-    _check_linger(wish)
+    if wish.mode == USER:
+        _check_linger(wish)
     return Plan(
         python=wish.python,
         listen=listen,
@@ -72,29 +74,98 @@ def _check_exposure(wish: Wish, listen: str) -> None:
 
 
 def _check_folders(wish: Wish) -> None:
+    if wish.mode == SYSTEM:
+        _check_account()
     for path in wish.workspaces.values():
-        check_workspace(path)
+        check_workspace(path, wish.mode)
+    if wish.mode == SYSTEM:
+        return  # nothing keeps root from writing, and who is kept out was looked at
     state = record.record_file(wish.mode).parent
     wanted = [record.unit_folder(wish.mode), record.link_folder(wish.mode), state]
     for folder in [*wanted, *wish.folders]:
         _check_writable(folder)
 
 
-def check_workspace(path: Path) -> None:
-    """Raise ConfigError if systemd cannot watch this folder, or an agent not work in it."""
+def check_workspace(path: Path, mode: str) -> None:
+    """Raise AapError if systemd cannot watch this folder, or an agent not work in it."""
     units.check_name(path)
     units.quote(str(path))
-    _check_visible(path, "the workspace")
+    _check_visible(path, "the workspace", mode)
     if path.exists() and not path.is_dir():
         raise ConfigError(f"the workspace {path} is no folder", hint="give the path of a folder")
+    for folder in (path, path / SPOOL_FOLDER):
+        _check_private(folder)
+    if mode == SYSTEM:
+        _check_owner(path)
+    elif (spool := path / SPOOL_FOLDER).exists() and spool.stat().st_uid != os.geteuid():
+        hint = f"sudo chown -R {managers.user_name()}: {shlex.quote(str(spool))}"
+        raise ConfigError(f"{spool} belongs to another user", hint=hint)
 
 
-def _check_visible(path: Path, what: str) -> None:
-    for hidden in (Path("/tmp"), Path("/var/tmp")):  # noqa: S108 - refused, not used
-        if path.is_relative_to(hidden):
+def _check_private(folder: Path) -> None:
+    """Who may write there can put messages in, take them out, and lay links for the agent."""
+    try:
+        facts = folder.stat()
+    except FileNotFoundError:
+        return
+    if facts.st_mode & stat.S_IWOTH:
+        raise ConfigError(
+            f"everybody may write {folder}", hint=f"chmod o-w {shlex.quote(str(folder))}"
+        )
+
+
+def _check_owner(path: Path) -> None:
+    """A workspace of the machine is the account's, or is made where root alone can."""
+    whose, mine = identity.find_owner(path), identity.find_account()
+    hint = f"chown -R {ACCOUNT}: {shlex.quote(str(path))}, or take a folder below {SYSTEM_HOME}"
+    if whose and (mine is None or whose.uid != mine.uid):
+        said = f"the workspace {path} is in the hands of user {whose.uid}, and not of {ACCOUNT}"
+        raise ConfigError(said, hint=hint)
+    if whose is None and path.exists():
+        raise ConfigError(f"the workspace {path} is root's: {ACCOUNT} cannot write it", hint=hint)
+
+
+def _check_account() -> None:
+    """An account of this name may be a person's, and its home somebody else's by now."""
+    import pwd
+
+    with suppress(KeyError):
+        home = pwd.getpwnam(ACCOUNT).pw_dir
+        if Path(home) != SYSTEM_HOME:
             raise ConfigError(
-                f"{what} {path} lies below {hidden}, of which the units have one of their own",
-                hint="put it somewhere else, for example below your home",
+                f"there is an account {ACCOUNT} already, with the home {home}",
+                hint=f"usermod --home {SYSTEM_HOME} {ACCOUNT}   # if it is for aap alone",
+            )
+    mine = identity.find_account()
+    for folder, owners in (
+        (SYSTEM_HOME, {0, mine.uid if mine else 0}),
+        (SYSTEM_CONFIG, {0}),
+    ):
+        _check_own_folder(folder, owners)
+
+
+def _check_own_folder(folder: Path, owners: set[int]) -> None:
+    try:
+        facts = folder.lstat()
+    except FileNotFoundError:
+        return
+    shown = shlex.quote(str(folder))
+    if not stat.S_ISDIR(facts.st_mode):
+        said = f"{folder} is no folder, and would lead somewhere else"
+        raise ConfigError(said, hint=f"ls -ld {shown}")
+    if facts.st_uid not in owners or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        said = f"{folder} is in the hands of others (user {facts.st_uid})"
+        raise ConfigError(said, hint=f"look at what is in it, then: chown root: {shown}")
+
+
+def _check_visible(path: Path, what: str, mode: str) -> None:
+    hidden = ["/tmp", "/var/tmp", *(["/home", "/root", "/run/user"] if mode == SYSTEM else [])]  # noqa: S108
+    for folder in hidden:
+        if path.is_relative_to(folder):
+            elsewhere = "below your home" if mode == USER else f"below {SYSTEM_HOME} or /opt"
+            raise ConfigError(
+                f"{what} {path} lies below {folder}, of which the units have one of their own",
+                hint=f"put it somewhere else, for example {elsewhere}",
             )
 
 
@@ -111,13 +182,17 @@ def _check_writable(folder: Path) -> None:
     )
 
 
-def _check_python(python: str) -> None:
-    _check_visible(Path(python), "the Python")
-    outcome = process.run([python, "-I", "-c", "import aap"])
+def _check_python(wish: Wish) -> None:
+    _check_visible(Path(wish.python), "the Python", wish.mode)
+    if wish.mode == SYSTEM:
+        trust.check_python(wish.python)
+        return
+    outcome = process.run([wish.python, "-I", "-c", "import aap"])
     if not outcome.ok:
         raise AapError(
-            f"{python} -I cannot import aap, so the units could not start it: {outcome.complaint}",
-            hint=f"{shlex.quote(python)} -m pip install aap",
+            f"{wish.python} -I cannot import aap, so the units could not start it: "
+            f"{outcome.complaint}",
+            hint=f"{shlex.quote(wish.python)} -m pip install aap",
         )
 
 

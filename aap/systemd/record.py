@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from aap import files
-from aap.systemd.units import SYSTEM, Plan
+from aap import files, identity
+from aap.mode import SYSTEM, SYSTEM_RECORD, user_record
+from aap.systemd.units import Plan
 
 SCHEMA = "aap.install/1"
 
@@ -49,8 +50,8 @@ def link_folder(mode: str) -> Path:
 def record_file(mode: str) -> Path:
     """Return where the record of an installation is kept."""
     if mode == SYSTEM:
-        return Path("/var/lib/aap/install.json")
-    return _base("XDG_STATE_HOME", ".local/state") / "aap/install.json"
+        return SYSTEM_RECORD
+    return user_record()
 
 
 def share_folder(mode: str) -> Path:
@@ -93,9 +94,13 @@ def _read_plan(values: dict[str, Any]) -> Plan:
 def write(record: Record) -> None:
     """Store the record."""
     path = record_file(record.plan.mode)
+    text = json.dumps(asdict(record), indent=2, default=str).encode() + b"\n"
     files.make_folder(path.parent)
-    text = json.dumps(asdict(record), indent=2, default=str)
-    files.write_atomic(path, text.encode() + b"\n")
+    if record.plan.mode == SYSTEM:  # for the account's `aap` to see what it belongs to
+        known = identity.find_account()
+        files.write_atomic(path, text, 0o640, group=known.gid if known else None)
+    else:
+        files.write_atomic(path, text)
 
 
 def remove(mode: str) -> None:

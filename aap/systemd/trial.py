@@ -14,6 +14,7 @@ from pathlib import Path
 
 from aap import files
 from aap.errors import NotRunningError
+from aap.mode import install_command
 from aap.systemd import record, units
 from aap.systemd.manager import Manager
 
@@ -31,7 +32,7 @@ def run_trial(manager: Manager, workspace: Path) -> str:
     manager.check_reachable()
     installed = record.unit_folder(manager.mode) / _WORKER
     if not installed.exists():
-        raise NotRunningError("aap is not installed", hint="aap install --user")
+        raise NotRunningError("aap is not installed", hint=install_command())
     name = f"aap-trial@{units.instance(workspace)}.service"
     with _copy_of_unit(manager, installed.read_text("utf-8")) as result:
         outcome = manager.ask("start", name, timeout=TIMEOUT)

@@ -8,10 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aap import files
-from aap.errors import AapError, UsageError
+from aap import identity
+from aap.errors import AapError
+from aap.mode import ACCOUNT, SYSTEM, SYSTEM_HOME
+from aap.systemd import account, record, units
 from aap.systemd import manager as managers
-from aap.systemd import record, units
 from aap.systemd.manager import Manager
 from aap.systemd.record import Record
 
@@ -38,8 +39,6 @@ def uninstall(manager: Manager) -> Removal:
     Works without the record, and after an installation or a removal that was cut
     short. Raises NotRunningError where the manager cannot be reached.
     """
-    if manager.mode != units.USER:
-        raise UsageError("only --user can be uninstalled so far", hint="aap uninstall --user")
     manager.check_reachable()
     known = record.read(manager.mode)
     actions: list[str] = []
@@ -52,6 +51,16 @@ def uninstall(manager: Manager) -> Removal:
     record.remove(manager.mode)
     left = _remove_folders(known)
     return Removal(tuple(actions), tuple(notes), tuple(left))
+
+
+def remove_account(manager: Manager) -> tuple[str, str]:
+    """Take the account away where nothing of it is left; return what was done, and a note."""
+    if manager.mode != SYSTEM or not account.is_ours():
+        return "", ""
+    if account.remove():
+        return f"removed the account {ACCOUNT}", ""
+    said = f"the account {ACCOUNT} stays, for there are files of it in {SYSTEM_HOME}"
+    return "", f"{said}; to remove both: userdel {ACCOUNT} && rm -r {SYSTEM_HOME}"
 
 
 def _stop(manager: Manager) -> list[str]:
@@ -86,12 +95,15 @@ def _delete(manager: Manager, known: Record | None) -> list[str]:
     names = {*units.TEMPLATES, *(known.units if known else ())}
     found = {folder / name for name in names}
     found |= set(folder.glob(f"{units.API}.d/workspace-*.conf"))
+    found |= set(folder.glob("aap-worker@*.service.d/others.conf"))
+    if manager.mode == SYSTEM:
+        found |= {Path(name) for name in units.account_files()}
     found |= set(_links(manager))
     there = [path for path in sorted(found) if path.is_file() or path.is_symlink()]
     for path in there:
         path.unlink()
         with suppress(OSError):  # a drop-in folder that holds the user's own files stays
-            if path.parent != folder:
+            if path.parent.parent == folder:
                 path.parent.rmdir()
     return [f"removed {len(there)} files from {folder}"] if there else []
 
@@ -114,5 +126,5 @@ def _undo_linger(notes: list[str]) -> list[str]:
 
 def _remove_folders(known: Record | None) -> list[Path]:
     folders = [Path(folder) for folder in known.folders] if known else []
-    files.remove_empty(folders)
+    identity.remove_empty(folders)
     return [folder for folder in folders if folder.exists()]

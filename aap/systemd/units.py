@@ -13,8 +13,7 @@ from pathlib import Path
 
 from aap import SPOOL_FOLDER
 from aap.errors import ConfigError
-
-USER, SYSTEM = "user", "system"
+from aap.mode import SYSTEM, SYSTEM_HOME, USER
 
 SOCKET = "aap-api.socket"
 API = "aap-api.service"
@@ -27,24 +26,28 @@ TEMPLATES = (
     "aap-sweep@.service",
 )
 
+# What makes the account that the system's units run as, and its folders.
+SYSUSERS = "/etc/sysusers.d/aap.conf"
+TMPFILES = "/etc/tmpfiles.d/aap.conf"
+
 # Longest name of a unit that systemd starts with PrivateTmp=: it makes a folder
 # systemd-private-<32>-<unit>-<6>, and a file name has 255 bytes at most.
 NAME_MAX = 199
 
 # What neither the API nor an agent has any business with.
 HIDDEN = (
-    "%h/.ssh",
-    "%h/.gnupg",
-    "%h/.aws",
-    "%h/.azure",
-    "%h/.config/gcloud",
-    "%h/.kube",
-    "%h/.docker",
-    "%h/.netrc",
-    "%h/.git-credentials",
-    "%h/.password-store",
-    "%h/.local/share/keyrings",
-    "%h/.Xauthority",
+    ".ssh",
+    ".gnupg",
+    ".aws",
+    ".azure",
+    ".config/gcloud",
+    ".kube",
+    ".docker",
+    ".netrc",
+    ".git-credentials",
+    ".password-store",
+    ".local/share/keyrings",
+    ".Xauthority",
 )
 
 # What agents keep outside the workspace: path, and who needs it.
@@ -64,8 +67,6 @@ WRITABLE = (
     (".cache", "everybody"),
     (".npm", "what is started by npx"),
 )
-
-_SYSTEM_HOME = "/var/lib/aap"  # %h is root's home in the system manager, whatever User= says
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def render(plan: Plan) -> dict[str, str]:
         "PYTHON": quote(plan.python),
         "LISTEN": plan.listen,
         "ENVIRONMENT": _environment(plan.environ),
-        "HIDDEN": " ".join(f"-{path}" for path in HIDDEN),
+        "HIDDEN": " ".join(f"-{_home(plan.mode)}/{path}" for path in HIDDEN),
         "WRITABLE": " ".join(f"-{path}" for path in writable(plan.mode)),
         "SECRETS": escape(str(plan.secrets)),
         "STOP_SECONDS": str(plan.stop_seconds),
@@ -99,12 +100,32 @@ def render(plan: Plan) -> dict[str, str]:
     for path in plan.workspaces.values():
         inbox = quote(f"-{path}/{SPOOL_FOLDER}/inbox")
         texts[drop_in(path)] = _fill(_template("workspace.conf"), words, {"INBOX": inbox})
+        if others := _other_spools(plan, path):
+            texts[others_drop_in(path)] = _fill(_template("others.conf"), words, {"OTHERS": others})
+    if plan.mode == SYSTEM:
+        texts |= account_files()
     return texts
+
+
+def account_files() -> dict[str, str]:
+    """Return what systemd-sysusers and systemd-tmpfiles are to read, by absolute name."""
+    folders = {"sysusers": SYSUSERS, "tmpfiles": TMPFILES}
+    return {path: _fill(_template(f"{kind}.conf"), set(), {}) for kind, path in folders.items()}
 
 
 def drop_in(workspace: Path) -> str:
     """Name the file that lets the API write the inbox of `workspace`."""
     return f"{API}.d/workspace-{instance(workspace)}.conf"
+
+
+def others_drop_in(workspace: Path) -> str:
+    """Name the file that keeps the worker of `workspace` out of the others' spools."""
+    return f"{worker_service(workspace)}.d/others.conf"
+
+
+def _other_spools(plan: Plan, workspace: Path) -> str:
+    spools = (path / SPOOL_FOLDER for path in plan.workspaces.values() if path != workspace)
+    return " ".join(quote(f"-{spool}") for spool in spools)
 
 
 def armed(workspaces: Mapping[str, Path]) -> list[str]:
@@ -142,8 +163,12 @@ def sweep_service(workspace: Path) -> str:
 
 def writable(mode: str) -> list[str]:
     """List what an agent may write outside its workspace, with systemd's specifiers."""
-    home = "%h" if mode == USER else _SYSTEM_HOME
-    return [f"{home}/{path}" for path, _ in WRITABLE]
+    return [f"{_home(mode)}/{path}" for path, _ in WRITABLE]
+
+
+def _home(mode: str) -> str:
+    # In the system manager %h is root's home, whatever User= says.
+    return "%h" if mode == USER else str(SYSTEM_HOME)
 
 
 def instance(workspace: Path) -> str:

@@ -34,6 +34,9 @@ relocate() { # FROM HERE TO
         xargs -r -d '\n' sed -i "s|^$from|$3|"
     { grep -lIF "$1/.venv/bin/" "$venv"/bin/* || true; } |
         xargs -r -d '\n' sed -i "1,3s|$from/.venv/bin/|$3/.venv/bin/|"
+    # Root's, and nobody else's to change: what root and the system's units run must be.
+    find "$2" -path "$2/.git" -prune -o ! -user root -exec chown -h root {} +
+    find "$2" -path "$2/.git" -prune -o ! -type l -perm /0022 -exec chmod go-w {} +
     find "$2" -path "$2/.git" -prune -o ! -type l ! -perm -0004 -exec chmod go+rX {} +
     find "$2" -maxdepth 0 ! -perm -0005 -exec chmod 0755 {} +
 }

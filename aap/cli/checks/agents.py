@@ -110,7 +110,7 @@ def agent_login(patient: Patient) -> Found:
 
 def _look_at_login(patient: Patient, site: Site) -> Found:
     agent = _configured_or_nothing(site)
-    environ = {"HOME": os.environ.get("HOME", "")} | patient.unit_environment(site)
+    environ = {"HOME": str(patient.home)} | patient.unit_environment(site)
     if shutil.which(agent.resume[0], path=environ.get("PATH")) is None:
         raise Unasked
     told = {"claude": _claude_login, "codex": _codex_login}.get(agent.name)

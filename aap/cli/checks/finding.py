@@ -10,12 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from aap import SPOOL_FOLDER, config
+from aap import SPOOL_FOLDER, config, identity
 from aap.cli.activity import Queue, look_at_spool
 from aap.cli.place import Place
 from aap.config import Loaded
 from aap.errors import AapError, UsageError
 from aap.inbox import Spool
+from aap.mode import SYSTEM_HOME, USER
 from aap.systemd import record, units
 from aap.systemd.manager import Manager
 from aap.systemd.record import Record
@@ -123,6 +124,11 @@ class Patient:
         """The same, each to be looked at."""
         return tuple(Site(name, path, self.place.config) for name, path in self.paths.items())
 
+    @property
+    def home(self) -> Path:
+        """The home of whom the units run as."""
+        return Path.home() if self.manager.mode == USER else SYSTEM_HOME
+
     @cached_property
     def has_mounts(self) -> bool:
         """Whether a unit really gets a mount namespace here."""
@@ -173,7 +179,9 @@ def in_each(patient: Patient, look_at: Callable[[Site], Found]) -> Iterator[Find
     """Look at each workspace whose configuration can be read; name it where there are several."""
     sites = _sites(patient)
     for site in sites:
-        for each in look_at(site):
+        with identity.acting_for(site.spool.root):
+            found = list(look_at(site))
+        for each in found:
             yield _named(each, site.name) if len(sites) > 1 else each
 
 

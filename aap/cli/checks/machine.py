@@ -24,9 +24,10 @@ from aap.cli.checks.finding import (
     Unasked,
     in_each,
 )
-from aap.cli.journal import UNIT
+from aap.cli.journal import UNIT, unit_option
 from aap.errors import AapError
 from aap.message import State, id_time, parse_name
+from aap.mode import USER
 from aap.systemd import manager as managers
 
 DAY = 86400.0
@@ -34,8 +35,9 @@ _DROPPED = "a596d6fe7bfa4994828e72309e95d61e"  # SD_MESSAGE_JOURNAL_DROPPED, sd-
 _CLOCK_TRUST = 60.0
 
 
-def user_runtime(_patient: Patient) -> Found:
+def user_runtime(patient: Patient) -> Found:
     """Look at XDG_RUNTIME_DIR, without which systemctl --user finds nobody."""
+    _of_user(patient)
     managers.check_runtime_folder()
     yield Finding(OK, os.environ["XDG_RUNTIME_DIR"])
 
@@ -43,15 +45,22 @@ def user_runtime(_patient: Patient) -> Found:
 def user_bus(patient: Patient) -> Found:
     """Ask the manager anything."""
     try:
-        managers.check_runtime_folder()
+        if patient.manager.mode == USER:
+            managers.check_runtime_folder()
     except AapError as error:
         raise Unasked from error
     patient.manager.check_reachable()
     yield Finding(OK, f"systemd {patient.manager.version()} answers")
 
 
-def user_linger(_patient: Patient) -> Found:
+def _of_user(patient: Patient) -> None:
+    if patient.manager.mode != USER:
+        raise Unasked
+
+
+def user_linger(patient: Patient) -> Found:
     """Look whether the manager stays when the user logs out."""
+    _of_user(patient)
     name = managers.user_name()
     if managers.has_linger():
         yield Finding(OK, f"{name} lingers: aap runs without a login")
@@ -66,7 +75,7 @@ def user_linger(_patient: Patient) -> Found:
 def journal_readable(_patient: Patient) -> Found:
     """Read what the API logged last."""
     # Not as JSON: journalctl then says nothing of what it may not read.
-    outcome = process.run(["journalctl", "--no-pager", "--lines=1", f"--user-unit={UNIT}"])
+    outcome = process.run(["journalctl", "--no-pager", "--lines=1", unit_option()])
     if not outcome.ok or "No journal files" in outcome.err:
         fix = f"sudo usermod -aG systemd-journal {managers.user_name()}"
         said = "you may not read the journal of your own units"
@@ -85,9 +94,9 @@ def journal_persistent(_patient: Patient) -> Found:
         yield Finding(NOTE, "it is kept in memory, and gone after a reboot", fix)
 
 
-def journal_complete(_patient: Patient) -> Found:
+def journal_complete(patient: Patient) -> Found:
     """Look whether journald threw lines of this user's units away, as far as we may know."""
-    mine = f"user@{os.getuid()}.service"
+    mine = f"user@{os.getuid()}.service" if patient.manager.mode == USER else UNIT
     words = ["journalctl", "--quiet", "--no-pager", "--output=json", "--since=-1day"]
     outcome = process.run([*words, f"MESSAGE_ID={_DROPPED}"])
     dropped = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping
 
@@ -21,6 +20,7 @@ from aap.cli.checks.finding import (
     status_of,
 )
 from aap.config import Loaded
+from aap.mode import USER
 
 # Their own checks compare them with the units: socket.port and worker.workspace.
 _ELSEWHERE = frozenset(("HOST", "PORT", "WORKSPACE"))
@@ -47,9 +47,12 @@ def config_secret(patient: Patient) -> Found:
     }
     folder = config.secrets_folder()
     found = {path for path in (*plain, *folder.glob("*"), folder) if path.exists()}
-    opened = sorted(path for path in found if path.stat().st_mode & 0o077)
+    # The machine's are for the group of its account too.
+    others = 0o077 if patient.manager.mode == USER else 0o027
+    opened = sorted(path for path in found if path.stat().st_mode & others)
     for path in opened:
-        fix = f"chmod {'go=' if path.is_dir() else '600'} {shlex.quote(str(path))}"
+        mode = ("go=" if path.is_dir() else "600") if others == 0o077 else "g-w,o="
+        fix = f"chmod {mode} {shlex.quote(str(path))}"
         yield Finding(WARN, f"others can read the key in {path}", fix, safe=True)
     if not opened:
         yield Finding(OK, "no key that other users can read")
@@ -72,7 +75,7 @@ def config_units(patient: Patient) -> Found:
 
 
 def _compare(patient: Patient, site: Site) -> Found:
-    environ = {"HOME": os.environ.get("HOME", "")} | patient.unit_environment(site)
+    environ = {"HOME": str(patient.home)} | patient.unit_environment(site)
     there = config.load(workspace=str(site.path), environ=environ)
     here = config.load(workspace=str(site.path), config_file=patient.place.config)
     different = [

@@ -28,6 +28,7 @@ from aap.cli.checks.finding import (
 )
 from aap.cli.checks.service import enable
 from aap.errors import AapError
+from aap.mode import USER
 from aap.systemd import ports, units
 from aap.systemd.status import WorkspaceUnits
 
@@ -74,9 +75,10 @@ def socket_file(patient: Patient) -> Found:
         except FileNotFoundError:
             yield Finding(FAIL, f"{path} was removed: nobody can open it", restart, safe=True)
             continue
-        if stat.S_IMODE(mode) & 0o077:
+        wanted = 0o600 if patient.manager.mode == USER else 0o660
+        if stat.S_IMODE(mode) & ~wanted & 0o077:
             said = f"other users can open {path}, which needs no key"
-            yield Finding(FAIL, said, f"chmod 600 {path}", safe=True)
+            yield Finding(FAIL, said, f"chmod {wanted:o} {path}", safe=True)
         else:
             yield Finding(OK, f"{path} is yours alone")
 

@@ -11,7 +11,7 @@ from aap.cli.commands.parts import Command, ConfigFile, Json, Workspace, Yes, gr
 app = group()
 
 System = Annotated[
-    bool, typer.Option("--system/--user", help="For the whole machine, or for you alone.")
+    bool | None, typer.Option("--system/--user", help="For the whole machine, or for you alone.")
 ]
 
 
@@ -19,7 +19,7 @@ System = Annotated[
 def install(
     ctx: typer.Context,
     *,
-    system: System = False,
+    system: System = None,
     linger: Annotated[
         bool | None,
         typer.Option("--linger/--no-linger", help="Run also while you are not logged in."),
@@ -40,7 +40,7 @@ def install(
 def uninstall(
     ctx: typer.Context,
     *,
-    system: System = False,
+    system: System = None,
     purge: Annotated[bool, typer.Option("--purge", help="Delete the messages too.")] = False,
     yes: Yes = False,
     as_json: Json = False,
