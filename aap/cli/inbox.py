@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from aap import files
+from aap import files, identity
 from aap.cli import output
 from aap.cli.place import Place
 from aap.cli.targets import for_each
@@ -322,14 +322,20 @@ def _extract(spool: Spool, message_id: str, number: int, target: str, force: boo
         output.write_bytes(content)
         return
     path = Path(target)
+    try:
+        # Not with the rights of whose the spool is: the file is the caller's.
+        with identity.acting_for(path.parent):
+            _write_file(path, content, force=force)
+    except FileExistsError:
+        raise UsageError(f"{target} is there already", hint="--force writes over it") from None
+
+
+def _write_file(path: Path, content: bytes, *, force: bool) -> None:
     if force:
         files.write_atomic(path, content)
         return
-    try:
-        with files.new_file(path) as fd:
-            files.write_all(fd, content)
-    except FileExistsError:
-        raise UsageError(f"{target} is there already", hint="--force writes over it") from None
+    with files.new_file(path) as fd:
+        files.write_all(fd, content)
 
 
 def _read(spool: Spool, message_id: str) -> tuple[Entry, bytes]:

@@ -154,7 +154,7 @@ def _os_error(error: OSError) -> int:
     except OSError:  # it was stdout itself: a full disk, a closed descriptor
         _drop_stdout()
     where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
-    output.warn(f"{where}{error.strerror or error}")
+    output.warn(f"{where}{error.strerror or error}", _sudo(error))
     return {
         errno.EACCES: Exit.NO_PERMISSION,
         errno.EPERM: Exit.NO_PERMISSION,
@@ -163,6 +163,16 @@ def _os_error(error: OSError) -> int:
         errno.ENOSPC: Exit.TRY_AGAIN,
         errno.EDQUOT: Exit.TRY_AGAIN,
     }.get(error.errno or 0, Exit.FAILED)
+
+
+def _sudo(error: OSError) -> str:
+    """The way in, for one of the group `aap` who may not do what root may."""
+    from aap.mode import SYSTEM, find_mode
+
+    refused = isinstance(error, PermissionError) and os.geteuid() != 0
+    with suppress(AapError):
+        return "sudo before the same command" if refused and find_mode() == SYSTEM else ""
+    return ""
 
 
 def _unexpected(error: Exception) -> int:

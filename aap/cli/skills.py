@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aap import skillset
+from aap import identity, skillset
 from aap.cli import output
 from aap.cli.place import Place
 from aap.copies import Step
@@ -54,11 +54,14 @@ def install(
 
 def _install(place: Place, folder: str | None, force: bool) -> list[Step]:
     if folder is not None:
-        return skillset.install_in(Path(folder).expanduser().absolute(), force=force)
+        target = Path(folder).expanduser().absolute()
+        with identity.acting_for(target):
+            return skillset.install_in(target, force=force)
     workspace = place.settings.workspace
     if not workspace.is_dir():
         raise UsageError(f"no workspace at {workspace}", hint=f"mkdir -p {workspace}")
-    return skillset.install(workspace, force=force)
+    with identity.acting_for(workspace):
+        return skillset.install(workspace, force=force)
 
 
 def tell(steps: list[Step]) -> None:

@@ -9,7 +9,7 @@ What comes first wins:
 4. `<workspace>/.ai-agent-proxy.conf`; what it says of the API counts in `main` only, for all
    workspaces, since there is one API
 5. `aap.conf` of the user, or in its place the file that `--config` or `AAP_CONFIG` names
-6. `/etc/aap/aap.conf`
+6. `/etc/aap/aap.conf`, unless it is that of an aap of the machine (`aap.mode`)
 7. defaults
 
 `./.ai-agent-proxy.conf` is read only where the current folder is the workspace. ai-agent-proxy
@@ -45,8 +45,8 @@ from aap.config.paths import (
 )
 from aap.config.registry import MAIN, Registry, is_name, read_registry
 from aap.config.table import NAMES, SETTINGS, Setting, Settings, Value, nearest_key
-from aap.errors import ConfigError
-from aap.mode import SYSTEM, SYSTEM_WORKSPACE, VARIABLE, find_mode
+from aap.errors import ConfigError, PermissionDeniedError
+from aap.mode import SYSTEM, SYSTEM_RECORD, SYSTEM_WORKSPACE, VARIABLE, find_mode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -221,12 +221,23 @@ def _read_outer(
         # The machine's aap has no user's file: it would be the same once more.
         own = find_mode(environ) != SYSTEM
         user = files.layer(user_file(environ), "user") if own else {}
-    system = files.layer(system_file(), "system")
+    system = files.layer(system_file(), "system") if _counts_for(environ) else {}
     registry = read_registry(workspaces_file(environ))
     name = _pick(given, variables, registry)
     layers = [given, variables, secret, user, system, _default_layer(environ)]
     named_paths = {each: line.path for each, line in registry.lines.items()}
     return _Outer(layers, registry, name, {MAIN: _main_folder(layers), **named_paths})
+
+
+def _counts_for(environ: Mapping[str, str]) -> bool:
+    """Whether the machine's file is this aap's: a user's too, unless the machine has one itself.
+
+    Its settings are then of that one, and closed to most users.
+    """
+    if find_mode(environ) == SYSTEM:
+        return True
+    is_open = os.access(system_file().parent, os.X_OK)
+    return is_open and not os.access(SYSTEM_RECORD, os.F_OK)
 
 
 def _default_layer(environ: Mapping[str, str]) -> _Layer:
@@ -333,6 +344,11 @@ def _read_file(path: Path, *, needed: bool) -> str | None:
             raise ConfigError(f"{path} does not exist", hint=hint) from None
         return None
     except OSError as error:
+        if isinstance(error, PermissionError) and find_mode() == SYSTEM:
+            raise PermissionDeniedError(
+                f"{path} is of the machine's aap, which root looks after",
+                hint="sudo before the same command",
+            ) from None
         hint = f"ls -ld {path}"
         raise ConfigError(f"{path} cannot be read: {error.strerror}", hint=hint) from None
 

@@ -12,7 +12,7 @@ from aap.errors import AapError
 from aap.mode import ACCOUNT, SYSTEM_CONFIG, SYSTEM_HOME, SYSTEM_WORKSPACE, USER
 from aap.systemd.units import SYSUSERS, TMPFILES
 
-_GECOS = "aap service"  # as packaging/systemd/sysusers.conf.in has it
+_GECOS = "Inbox of aap"  # as packaging/systemd/sysusers.conf.in has it
 
 
 def make(texts: Mapping[str, str]) -> None:

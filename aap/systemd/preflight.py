@@ -134,7 +134,7 @@ def _check_account() -> None:
         if Path(home) != SYSTEM_HOME:
             raise ConfigError(
                 f"there is an account {ACCOUNT} already, with the home {home}",
-                hint=f"usermod --home {SYSTEM_HOME} {ACCOUNT}   # if it is for aap alone",
+                hint=f"usermod --home {SYSTEM_HOME} {ACCOUNT}   # if nobody else needs it",
             )
     mine = identity.find_account()
     for folder, owners in (

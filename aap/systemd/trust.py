@@ -59,7 +59,7 @@ def _check(path: Path) -> None:
     shown = shlex.quote(str(path))
     if facts.st_uid != 0:
         said = f"{path} is not root's: its owner could change what root and the units run"
-        hint = f"chown -R root: {shown}, or install aap where root alone may write, below /opt say"
+        hint = f"chown -R root: {shown}, or make an environment below /opt, as root"
         raise PermissionDeniedError(said, hint=hint)
     if not is_link and facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         said = f"{path} can be changed by others than root, and root and the units run it"

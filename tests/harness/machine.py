@@ -237,6 +237,48 @@ class User:
         return [*switch, "--inh-caps=-all", *at_home, *argv]
 
 
+@dataclass(frozen=True)
+class System(User):
+    """The account of `aap install --system`, which root installs, asks and removes.
+
+    `run` and `write` are the account's, `aap` and `systemctl` are root's.
+    """
+
+    @property
+    def home(self) -> Path:
+        """The account's home."""
+        return Path("/var/lib/aap")
+
+    def aap(self, *words: str, **how: Any) -> Result:
+        """Run `aap` as root."""
+        return self.machine.run([self.machine.aap, *words], **how)
+
+    def systemctl(self, *words: str, check: bool = True) -> str:
+        """Run `systemctl` as root and return what it printed."""
+        return self.machine.systemctl(*words, check=check)
+
+    def journal(self, *words: str) -> str:
+        """Return the journal lines of the system's units of aap."""
+        return self.machine.journal("--unit=aap-*", *words)
+
+    def report(self) -> dict[str, str]:
+        """What to look at when a test failed, by title."""
+        units = self.systemctl("list-units", "--all", "--plain", "aap*", check=False)
+        return {"units of the system": units, "their journal": self.journal("--lines=150")}
+
+
+@contextmanager
+def installed(machine: Machine, *words: str) -> Iterator[System]:
+    """Have `aap install --system` done on a machine; at the end all of it is gone."""
+    machine.run([machine.aap, "install", "--system", *words])
+    try:
+        yield System(machine, "aap", int(machine.run(["id", "-u", "aap"]).stdout))
+    finally:
+        machine.run([machine.aap, "uninstall", "--system", "--purge", "--yes"], check=False)
+        machine.run(["userdel", "--force", "aap"], check=False)
+        machine.run(["rm", "-rf", "/etc/aap", "/var/lib/aap"])
+
+
 @contextmanager
 def booted(checkout: Path = CHECKOUT) -> Iterator[Machine]:
     """Boot a systemd in namespaces; it ends with the block, or with this process.

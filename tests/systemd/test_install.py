@@ -466,10 +466,11 @@ def test_install_writes_no_secret_anywhere(user: User) -> None:
     assert "s3cret-key-of-mine" not in shown
 
 
-def test_system_mode_says_that_it_is_to_come(user: User) -> None:
-    result = user.aap("install", "--system", check=False)
-    assert result.returncode == Exit.USAGE
-    assert "aap install --user" in result.stderr
+def test_system_mode_is_roots_to_install(user: User) -> None:
+    for verb in ("install", "uninstall"):
+        result = user.aap(verb, "--system", check=False)
+        assert result.returncode == Exit.NO_PERMISSION
+        assert f"sudo {user.machine.aap} {verb} --system" in result.stderr
 
 
 def test_skills_are_renewed_where_they_were_installed_and_go_with_the_rest(user: User) -> None:

@@ -53,6 +53,8 @@ def write(plan: Plan, folder: Path) -> list[Path]:
     plan = replace(plan, systemd=running_version())
     escaped = units.instance(WORKSPACE)
     for name, text in units.render(plan).items():
+        if name.startswith("/"):  # of systemd-sysusers and systemd-tmpfiles
+            continue
         path = folder / name.replace("@", f"@{escaped}")
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)

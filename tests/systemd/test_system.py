@@ -1,0 +1,198 @@
+"""`aap install --system`: for the whole machine, by root, on a real systemd."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness.machine import Machine, System, User, installed
+from harness.wait import wait_until
+
+from aap.errors import Exit
+from aap.systemd import units
+
+pytestmark = pytest.mark.systemd
+
+HOME = "/var/lib/aap"
+WORKSPACE = f"{HOME}/workspace"
+SPOOL = f"{WORKSPACE}/.ai-agent-proxy"
+PLACES = ("/etc", "/usr/local/share", "/var/lib", "/run/aap")
+
+
+@pytest.fixture(scope="module")
+def system(machine: Machine) -> Iterator[System]:
+    """aap, installed for the machine once for the tests after those that install it themselves."""
+    with installed(machine) as system:
+        yield system
+
+
+def tree(machine: Machine) -> str:
+    """What an installation could leave behind: names, owners and modes, without times."""
+    found = ["find", *PLACES, "-printf", "%p %u %g %m %l\n"]
+    skipped = (
+        "/etc/passwd",
+        "/etc/group",
+        "/etc/shadow",
+        "/etc/gshadow",
+        "/etc/subuid",
+        "/etc/subgid",
+    )
+    lines = machine.run(found, check=False).stdout.splitlines()
+    kept = [line for line in lines if not line.startswith((*skipped, "/var/lib/systemd"))]
+    return "\n".join(sorted(kept))
+
+
+def settled(system: System, message_id: str, spool: str = SPOOL) -> None:
+    done = system.machine.path(f"{spool}/done/{message_id}.json")
+    wait_until(done.exists, 20, f"{message_id} to be handled")
+
+
+def test_uninstall_leaves_messages_and_with_purge_nothing(machine: Machine) -> None:
+    before = tree(machine)
+    with installed(machine) as system:
+        system.aap("inbox", "add", "--text", "hello")
+        kept = system.aap("uninstall", "--system")
+        assert f"the messages stay in {SPOOL}" in kept.stderr
+        assert "account aap stays" in kept.stderr
+        assert machine.run(["find", SPOOL, "-name", "*.json", "-user", "aap"]).stdout
+        assert machine.systemctl("list-unit-files", "--no-legend", "aap*", check=False) == ""
+        system.aap("uninstall", "--system", "--purge", "--yes")
+        assert tree(machine) == before
+        assert machine.run(["id", "aap"], check=False).returncode != 0
+
+
+def test_what_root_would_run_must_be_roots_alone(machine: Machine) -> None:
+    file = machine.checkout / "aap/log.py"
+    folder = machine.checkout / "aap/cli"
+    for change, back, said in (
+        (["chmod", "o+w", file], ["chmod", "644", file], f"{file} can be changed by others"),
+        (["chown", "daemon", file], ["chown", "root", file], f"{file} is not root's"),
+        (["chmod", "g+w", folder], ["chmod", "755", folder], f"{folder} can be changed by others"),
+        (["chmod", "777", "/opt"], ["chmod", "755", "/opt"], "/opt can be changed by others"),
+    ):
+        before = tree(machine)
+        machine.run(change)
+        try:
+            result = machine.run([machine.aap, "install", "--system"], check=False)
+        finally:
+            machine.run(back)
+        assert result.returncode == Exit.NO_PERMISSION, result.stderr
+        assert said in result.stderr
+        assert tree(machine) == before
+        assert machine.run(["id", "aap"], check=False).returncode != 0
+
+
+def test_a_failure_half_way_takes_everything_back(machine: Machine) -> None:
+    before = tree(machine)
+    wants = "/etc/systemd/system/sockets.target.wants"
+    machine.run(["sh", "-c", f"rm -rf {wants}; echo in the way > {wants}"])
+    try:
+        result = machine.run([machine.aap, "install", "--system"], check=False)
+    finally:
+        machine.run(["rm", wants])
+    assert result.returncode != 0
+    assert "sockets.target.wants" in result.stderr
+    assert tree(machine) == before
+    assert machine.run(["id", "aap"], check=False).returncode != 0
+
+
+def test_a_message_is_handled_and_everything_can_be_seen(system: System) -> None:
+    script = "#!/bin/sh\nid -un; echo $HOME; umask; aap inbox done --all --state active\n"
+    agent = system.write("workspace/agent", script, 0o755)
+    system.aap("config", "set", "AGENT_CLI", str(agent))
+    message_id = system.aap("send", "hello").stdout.strip()
+    settled(system, message_id)
+
+    assert json.loads(system.aap("status", "--json").stdout)["armed"] is True
+    shown = system.aap("logs", "--today").stdout
+    assert "aap\n" in shown
+    assert f"{HOME}\n" in shown
+    assert f"enqueued id={message_id}" in shown  # the API's, from the journal
+    assert message_id in system.aap("inbox", "ls", "--all").stdout
+    assert "nothing runs, as it should be" in system.aap("explain").stdout
+    bad = [each for each in doctor(system) if each["severity"] not in {"ok", "note"}]
+    assert bad == []
+
+
+def doctor(system: System) -> list[dict[str, str]]:
+    printed = json.loads(system.aap("doctor", "--json", check=False).stdout)
+    found: list[dict[str, str]] = printed["findings"]
+    return found
+
+
+def test_everything_is_whose_it_should_be(system: System) -> None:
+    system.aap("config", "set", "API_KEY", "a-key-of-my-own")
+    system.aap("key", "new", "phone")
+    wanted = {
+        "/etc/aap": "root aap 750",
+        "/etc/aap/aap.conf": "root aap 640",
+        "/etc/aap/keys": "root aap 640",
+        "/etc/aap/install.json": "root aap 640",
+        HOME: "aap aap 750",
+        WORKSPACE: "aap aap 700",
+        f"{SPOOL}/inbox": "aap aap 700",
+        "/run/aap/api.sock": "root aap 660",
+        "/etc/systemd/system/aap-api.socket": "root root 644",
+    }
+    there = {name for name in wanted if system.machine.path(name).exists()}
+    assert set(wanted) - there <= {"/etc/aap/aap.conf"}
+    stat = ["stat", "--format=%n %U %G %a", *sorted(there)]
+    found = dict(line.split(" ", 1) for line in system.machine.run(stat).stdout.splitlines())
+    assert found == {name: wanted[name] for name in there}
+    settled(system, system.aap("send", "the API reads its keys").stdout.strip())
+
+
+def test_a_second_install_changes_nothing(system: System) -> None:
+    before = tree(system.machine)
+    again = json.loads(system.aap("install", "--json").stdout)  # without --system: it is known
+    assert again["changed"] is False
+    assert again["sandbox"] == "full"
+    assert again["listen"][1] == "/run/aap/api.sock"
+    assert tree(system.machine) == before
+
+
+def test_several_workspaces_each_kept_from_the_other(system: System) -> None:
+    machine = system.machine
+    other = f"{HOME}/.openclaw/other"  # where every agent may write, for `openclaw message send`
+    reach = f"touch {SPOOL}/x && echo main; touch {other}/.ai-agent-proxy/x && echo other; true"
+    script = f"#!/bin/sh\n{reach}\n"
+    agent = system.write("agent", script, 0o755)
+    system.aap("config", "set", "AGENT_CLI", str(agent))
+    system.aap("workspace", "add", "other", other)
+    assert machine.path(f"{other}/.ai-agent-proxy/inbox").stat().st_uid == system.uid
+    for name, spool in (("main", SPOOL), ("other", f"{other}/.ai-agent-proxy")):
+        message_id = system.aap("-w", name, "send", f"to {name}").stdout.strip()
+        settled(system, message_id, spool)
+        said = system.aap("-w", name, "logs", "--agent").stdout.split()
+        assert [word for word in said if word in {"main", "other"}] == [name]
+    system.aap("workspace", "rm", "other")
+    assert not [*machine.path("/etc/systemd/system").glob("*/others.conf")]
+
+
+def test_the_group_may_send_and_nobody_else_by_the_socket(system: System, user: User) -> None:
+    machine = system.machine
+    assert user.aap("send", "by TCP").returncode == 0  # no key is asked for
+    curl = [machine.python, "-c", _CONNECT]
+    assert user.run(curl, check=False).returncode != 0
+    machine.run(["usermod", "-aG", "aap", user.name])
+    assert user.run(curl).returncode == 0
+    # Whoever may read its settings means the machine's aap, if they have none of their own.
+    refused = user.aap("status", check=False)
+    assert refused.returncode == Exit.NO_PERMISSION
+    assert "sudo before the same command" in refused.stderr
+
+
+_CONNECT = "import socket; socket.socket(socket.AF_UNIX).connect('/run/aap/api.sock')"
+
+
+def test_units_verify_and_are_rated_as_promised(system: System) -> None:
+    workspace = Path(WORKSPACE)
+    names = [*units.armed({"main": workspace}), units.API, units.worker_service(workspace)]
+    verified = system.machine.run(["systemd-analyze", "verify", "--man=no", *names], check=False)
+    assert (verified.stderr, verified.returncode) == ("", 0)
+    for unit, limit in ((units.API, 5), (units.worker_service(workspace), 20)):
+        rated = ["systemd-analyze", "security", "--no-pager", f"--threshold={limit}", unit]
+        said = system.machine.run(rated, check=False)
+        assert said.returncode == 0, said.stdout.splitlines()[-1:]
