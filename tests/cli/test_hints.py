@@ -5,28 +5,16 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
-from typing import Any
 
 import pytest
 import typer
+from harness.agreement import facts_of, fault_of
 from harness.command import CHECKOUT
 
 from aap.cli import app
 from aap.config import SETTINGS
 
-TREE: Any = typer.main.get_command(app.app)
-# What follows the name of the program in a sentence about it, besides verbs ("aap takes …").
-PROSE = {
-    *("a", "and", "api", "as", "but", "cannot", "could", "failed", "for", "from", "home", "in"),
-    *("itself", "of", "or", "to", "under", "will", "would", "wrote"),
-}
-
-
-def is_prose(word: str) -> bool:
-    return word in PROSE or (
-        word.endswith("s") and not get_close_matches(word, TREE.commands, cutoff=0.75)
-    )
+FACTS = facts_of(typer.main.get_command(app.app), app.SECTIONS)
 
 
 def texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -57,25 +45,6 @@ def commands() -> list[tuple[str, str]]:
     ]
 
 
-def fault(said: str) -> str:
-    """What is wrong with a command; empty if it is one, or no command at all."""
-    words = said.split()
-    command, path = TREE, "aap"
-    while words and getattr(command, "commands", None):
-        word = words.pop(0).strip(".:'\"")
-        if word in command.commands:
-            command, path = command.commands[word], f"{path} {word}"
-        elif command is TREE and is_prose(word):
-            return ""
-        elif re.fullmatch(r"[a-z-]+", word):
-            return f"there is no {path} {word}"
-        else:
-            return ""
-    known = {each for p in command.params for each in (*p.opts, *p.secondary_opts)} | {"--help"}
-    strange = [word for word in words if re.fullmatch(r"--[a-z-]+", word) and word not in known]
-    return f"{path} has no {strange[0]}" if strange else ""
-
-
 COMMANDS = commands()
 
 
@@ -87,7 +56,7 @@ def test_hints_are_found() -> None:
 
 @pytest.mark.parametrize(("where", "said"), COMMANDS)
 def test_a_command_that_is_named_exists(where: str, said: str) -> None:
-    assert fault(said) == "", where
+    assert fault_of(FACTS, said) == "", where
 
 
 @pytest.mark.parametrize(("where", "said"), COMMANDS)
@@ -111,4 +80,4 @@ def test_a_setting_that_is_named_exists(where: str, said: str) -> None:
     ],
 )
 def test_the_test_itself_tells_right_from_wrong(said: str, wrong: str) -> None:
-    assert fault(said) == wrong
+    assert fault_of(FACTS, said) == wrong
