@@ -2,13 +2,10 @@
 
 import re
 import shlex
-import subprocess
-import sys
-import zipfile
 
 import pytest
 import typer
-from harness.command import CHECKOUT, ENTRY_MEMBERS
+from harness.command import ENTRY_MEMBERS
 
 from aap import skillset
 from aap.cli import app
@@ -96,28 +93,3 @@ def test_the_members_that_json_has_are_named():
 def test_a_skill_names_no_folder_of_the_spool_that_is_not_there(name):
     folders = {*(state.value for state in State), "context"}
     assert set(re.findall(r"\.ai-agent-proxy/([a-z]+)", SKILLS[name].text)) <= folders
-
-
-@pytest.mark.slow
-def test_a_wheel_brings_them_along(tmp_path):
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "-q", "-w", str(tmp_path), "."]
-    built = subprocess.run(command, cwd=CHECKOUT, check=False, capture_output=True, text=True)
-    if "No matching distribution found for hatchling" in built.stderr:
-        pytest.skip("the package registry cannot be reached")
-    assert built.returncode == 0, built.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    site = tmp_path / "site"
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
-    code = (
-        "from aap import skillset; print(skillset.source(), *(s.name for s in skillset.skills()))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", code],
-        env={"PYTHONPATH": str(site)},
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.split() == [str(site / "aap" / "skills"), *sorted(SKILLS)]
