@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,37 @@ FOLDER_MODE = 0o700
 LEFT_OVER_AFTER = 3600.0  # seconds without a change after which a hidden file has lost its writer
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have an OSError within the block name the file; calls on a descriptor know none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def fsync_folder(folder: Path) -> None:
     """Make the names in `folder` durable."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        with naming(folder):
+            os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def fsync_folders(folders: Iterable[Path]) -> None:
+    """Make the names in each folder durable, in the others too where one fails; then raise."""
+    failed = None
+    for folder in folders:
+        try:
+            fsync_folder(folder)
+        except OSError as error:
+            failed = failed or error
+    if failed:
+        raise failed
 
 
 def sync_file_system(fd: int) -> bool:
@@ -78,13 +102,22 @@ def _last_error() -> OSError:
 
 
 def make_folder(folder: Path, mode: int = FOLDER_MODE) -> None:
-    """Create `folder` and its parents where missing; the new names are durable."""
+    """Create `folder` and its parents where missing; the new names are durable.
+
+    One whose name could not be made durable is taken away again: the next call would
+    find it there, and what is put into it could be lost with it.
+    """
     if folder.is_dir():
         return
     make_folder(folder.parent, mode)
     with suppress(FileExistsError):
         folder.mkdir(mode=mode)
-        fsync_folder(folder.parent)
+        try:
+            fsync_folder(folder.parent)
+        except OSError:
+            with suppress(OSError):
+                folder.rmdir()
+            raise
 
 
 def missing_folders(*paths: Path) -> list[Path]:
@@ -134,9 +167,22 @@ def write_atomic(
 ) -> None:
     """Replace `path` by `data`: readers, and a crash, see the old content or the new.
 
-    A file for a `group` has that mode whatever the umask.
+    A file for a `group` has that mode whatever the umask. If it raises, the old content
+    is back, or no file where there was none, as far as the disk lets it: what was refused
+    must not take effect later.
     """
     sweep_drafts(path.parent, path.name)
+    with naming(path), _kept(path, group) as put_back:
+        _replace(path, data, mode, group)
+        try:
+            fsync_folder(path.parent)
+        except OSError:
+            with suppress(OSError):
+                put_back()
+            raise
+
+
+def _replace(path: Path, data: bytes, mode: int, group: int | None) -> None:
     hidden = path.with_name(f".{path.name}.{os.getpid()}.new")
     with suppress(FileNotFoundError):  # left by a killed process that had this pid
         hidden.unlink()
@@ -151,12 +197,30 @@ def write_atomic(
         with suppress(OSError):
             hidden.unlink()
         raise
-    fsync_folder(path.parent)
+
+
+@contextmanager
+def _kept(path: Path, group: int | None) -> Iterator[Callable[[], None]]:
+    """Keep what `path` is now for the length of the block; give what puts it back."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        yield path.unlink
+        return
+    except OSError:  # a link, or not for us to read: it cannot be kept
+        yield lambda: None
+        return
+    try:
+        with os.fdopen(fd, "rb", closefd=False) as old:
+            mode = os.fstat(fd).st_mode & 0o7777
+            yield lambda: _replace(path, old.read(), mode, group)
+    finally:
+        os.close(fd)
 
 
 def sweep_drafts(folder: Path, name: str = "") -> None:
     """Delete the drafts that killed calls of `write_atomic` left in `folder`, of `name` or all."""
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         for draft in os.listdir(folder):
             start, _, pid = draft.removesuffix(".new").rpartition(".")
             is_draft = draft.endswith(".new") and pid.isdigit() and start.startswith(".")
@@ -180,14 +244,15 @@ def append_line(path: Path, line: str) -> None:
         path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE
     )
     try:
-        size = os.fstat(fd).st_size
-        if size == 0:
-            # The name before the first byte: who finds bytes, perhaps after the death
-            # of who wrote them, need not ask whether the name is on the disk.
-            fsync_folder(path.parent)
-        torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
-        write_all(fd, (b"\n" if torn else b"") + line.encode("utf-8", "replace") + b"\n")
-        os.fsync(fd)
+        with naming(path):
+            size = os.fstat(fd).st_size
+            if size == 0:
+                # The name before the first byte: who finds bytes, perhaps after the death
+                # of who wrote them, need not ask whether the name is on the disk.
+                fsync_folder(path.parent)
+            torn = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
+            write_all(fd, (b"\n" if torn else b"") + line.encode("utf-8", "replace") + b"\n")
+            os.fsync(fd)
     finally:
         os.close(fd)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aap import files
@@ -108,7 +108,13 @@ class Cache:
             before, old = _bytes(self.path), _numbers(_lenient(self.path))
             _check_text(text, self._elsewhere() | old)
             kept = self._keep(before) if before.strip() else None
-            files.write_atomic(self.path, text.encode())
+            try:
+                files.write_atomic(self.path, text.encode())
+            except OSError:
+                if kept:
+                    with suppress(OSError):
+                        kept.unlink()
+                raise
         return kept, sorted(old - _numbers(text))
 
     def _keep(self, before: bytes) -> Path:
@@ -122,7 +128,8 @@ class Cache:
         files.make_folder(self.folder)
         fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            _flock(fd, time.monotonic() + _PATIENCE)
+            with files.naming(self.folder):
+                _flock(fd, time.monotonic() + _PATIENCE)
             yield
         finally:
             os.close(fd)
@@ -157,7 +164,8 @@ def _generation(path: Path) -> int:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with files.naming(path):
+            return path.read_bytes()
     except FileNotFoundError:
         return b""
 
