@@ -6,6 +6,8 @@ frame; nothing below them prints or exits.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from enum import IntEnum
 
@@ -24,6 +26,29 @@ class Exit(IntEnum):
     TRY_AGAIN = 75
     BAD_CONFIG = 78
     INTERRUPTED = 130
+
+
+_REFUSED = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
+# What ends by itself, or by making room: a full disk, too many open files, no memory.
+_PASSING = frozenset((
+    errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN,
+    errno.ENOLCK,
+))  # fmt: skip
+
+
+def exit_of(error: OSError) -> Exit:
+    """Return the exit code that says what kind of fault the operating system met."""
+    if error.errno in _REFUSED:
+        return Exit.NO_PERMISSION
+    if error.errno in _PASSING:
+        return Exit.TRY_AGAIN
+    return Exit.NOT_FOUND if error.errno == errno.ENOENT else Exit.FAILED
+
+
+def describe(error: OSError) -> str:
+    """Say which file it was, where that is known, and the kernel's word for what happened."""
+    where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
 
 
 class AapError(Exception):

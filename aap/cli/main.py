@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 
 from aap.cli import output
-from aap.errors import AapError, Exit
+from aap.errors import AapError, Exit, describe, exit_of
 from aap.message import State
 
 Keywords = dict[str, Any]
@@ -145,24 +145,14 @@ def _drop_stdout() -> None:
 
 
 def _os_error(error: OSError) -> int:
-    import errno
-
     if os.environ.get("AAP_DEBUG"):
         raise error
     try:
         sys.stdout.flush()
     except OSError:  # it was stdout itself: a full disk, a closed descriptor
         _drop_stdout()
-    where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
-    output.warn(f"{where}{error.strerror or error}", _sudo(error))
-    return {
-        errno.EACCES: Exit.NO_PERMISSION,
-        errno.EPERM: Exit.NO_PERMISSION,
-        errno.EROFS: Exit.NO_PERMISSION,
-        errno.ENOENT: Exit.NOT_FOUND,
-        errno.ENOSPC: Exit.TRY_AGAIN,
-        errno.EDQUOT: Exit.TRY_AGAIN,
-    }.get(error.errno or 0, Exit.FAILED)
+    output.warn(describe(error), _sudo(error))
+    return exit_of(error)
 
 
 def _sudo(error: OSError) -> str:

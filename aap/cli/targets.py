@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from aap.cli import output
-from aap.errors import AapError, Exit, UsageError
+from aap.errors import AapError, Exit, UsageError, describe, exit_of
 from aap.inbox import Entry, Spool
 from aap.message import State
 
@@ -107,6 +107,6 @@ def _attempt(act: Callable[[T], None], thing: T, name: Callable[[T], str]) -> in
         output.warn(f"{name(thing)} moved meanwhile", "try again")
         return Exit.TRY_AGAIN
     except OSError as error:
-        output.warn(f"{name(thing)}: {error.strerror or error}")
-        return Exit.FAILED
+        output.warn(f"{name(thing)}: {describe(error)}")
+        return exit_of(error)
     return Exit.OK

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aap.config.table import NAMES, SETTINGS, nearest_key
-from aap.errors import ConfigError
+from aap.errors import ConfigError, exit_of
 
 BLANKS = " \t"
 NEWLINES = "\n\r"
@@ -397,6 +397,27 @@ def read_bytes(path: Path) -> bytes:
     if len(data) > FILE_MAX:
         raise ConfigError(f"{path} is larger than 1 MiB", hint="this is no configuration file")
     return data
+
+
+def read_text(path: Path) -> str:
+    """Read a small text file. Raises FileNotFoundError, NotADirectoryError, else ConfigError.
+
+    The exit code is that of the fault: a disk that is broken makes no bad configuration.
+    """
+    try:
+        return decode(read_bytes(path), str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: Path, error: OSError) -> ConfigError:
+    """Make the error for a file that is there and cannot be read."""
+    made = ConfigError(f"{path} cannot be read: {error.strerror}", hint=f"ls -ld {path}")
+    if not isinstance(error, FileNotFoundError):
+        made.code = exit_of(error)
+    return made
 
 
 def decode(data: bytes, where: str) -> str:

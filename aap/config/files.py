@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aap.errors import AapError, ConfigError, PermissionDeniedError
+from aap.errors import (
+    AapError,
+    ConfigError,
+    Exit,
+    PermissionDeniedError,
+    TryAgainError,
+    exit_of,
+)
 from aap.files import FILE_MODE, FOLDER_MODE, make_folder, write_atomic
 from aap.mode import SYSTEM_CONFIG
+
+_KINDS = {Exit.NO_PERMISSION: PermissionDeniedError, Exit.TRY_AGAIN: TryAgainError}
 
 
 @contextmanager
@@ -19,7 +27,8 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of `folder` while a file in it is read, changed and replaced.
 
     The folder and not the file: the file is another one after each change. Raises
-    PermissionDeniedError, or AapError where the disk is at fault; so do the writes within.
+    PermissionDeniedError, TryAgainError where the disk is full (or another fault will pass),
+    or AapError where it is broken; so do the writes within.
     """
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -29,8 +38,7 @@ def locked(folder: Path) -> Iterator[None]:
         finally:
             os.close(fd)
     except OSError as error:
-        refused = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
-        kind = PermissionDeniedError if refused else AapError
+        kind = _KINDS.get(exit_of(error), AapError)
         message = f"nothing can be written in {folder}: {error.strerror}"
         raise kind(message, hint=f"ls -ld {folder}; df {folder}") from None
 

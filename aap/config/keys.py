@@ -18,7 +18,7 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-from aap.config.envfile import DoubtfulConfigError, Finding, decode, read_bytes
+from aap.config.envfile import DoubtfulConfigError, Finding, read_text, unreadable
 from aap.config.files import locked, real_file, write_private
 from aap.errors import ConfigError, NotFoundError, UsageError, did_you_mean
 from aap.files import make_folder
@@ -209,12 +209,11 @@ def _write(file: Path, text: str) -> None:
 def _read(file: Path) -> str | None:
     """The file's text; None if there is no file."""
     try:
-        return decode(read_bytes(file), str(file))
+        return read_text(file)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        hint = f"ls -l {file}"
-        raise ConfigError(f"{file} cannot be read: {error.strerror}", hint=hint) from None
+    except NotADirectoryError as error:
+        raise unreadable(file, error) from None
 
 
 def _parse(text: str, file: Path) -> dict[str, Key]:

@@ -35,6 +35,7 @@ from aap.config.envfile import (
     decode,
     parse,
     read_bytes,
+    unreadable,
 )
 from aap.config.paths import (
     secrets_folder,
@@ -349,8 +350,7 @@ def _read_file(path: Path, *, needed: bool) -> str | None:
                 f"{path} is of the machine's aap, which root looks after",
                 hint="sudo before the same command",
             ) from None
-        hint = f"ls -ld {path}"
-        raise ConfigError(f"{path} cannot be read: {error.strerror}", hint=hint) from None
+        raise unreadable(path, error) from None
 
 
 def _file_entry(entry: Assignment, path: Path, where: str) -> _Entry | None:
@@ -419,12 +419,15 @@ def _secret_layer(environ: Mapping[str, str]) -> _Layer:
 def _read_secret(path: Path) -> str:
     """Return a secret without its line's end; empty where there is none, or none for us.
 
-    The worker's unit hides the folder, which shows as EACCES or as an empty folder.
+    The worker's unit hides the folder, which shows as EACCES or as an empty folder. Any
+    other fault raises ConfigError: without its key the API would open what was closed.
     """
     try:
         return decode(read_bytes(path), str(path)).rstrip("\r\n")
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return ""
+    except OSError as error:
+        raise unreadable(path, error) from None
 
 
 def _named_layer(name: str, registry: Registry, file: Path) -> _Layer:

@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from aap.config.envfile import DoubtfulConfigError, Finding, decode, read_bytes
+from aap.config.envfile import DoubtfulConfigError, Finding, read_text
 from aap.config.files import locked, real_file, write_private
-from aap.errors import ConfigError, NotFoundError, UsageError, did_you_mean
+from aap.errors import NotFoundError, UsageError, did_you_mean
 
 MAIN = "main"
 HEAD = '# Workspaces of aap besides "main", a "*" before the default one; see aap.conf(5).\n'
@@ -71,13 +71,9 @@ def read_registry(file: Path) -> Registry:
 
 def _read(file: Path) -> str:
     try:
-        return decode(read_bytes(file), str(file))
+        return read_text(file)
     except (FileNotFoundError, NotADirectoryError):
         return ""
-    except OSError as error:
-        raise ConfigError(
-            f"{file} cannot be read: {error.strerror}", hint=f"ls -l {file}"
-        ) from None
 
 
 def _parse(text: str, file: Path) -> Registry:

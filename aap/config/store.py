@@ -10,10 +10,9 @@ from pathlib import Path
 from aap.config.envfile import (
     Assignment,
     DoubtfulConfigError,
-    decode,
     find_not_text,
     parse,
-    read_bytes,
+    read_text,
 )
 from aap.config.files import locked, make_private, real_file, write_private
 from aap.config.load import known_key, secret_name
@@ -80,7 +79,7 @@ def replace_text(file: Path, before: str, after: str, *, mode: int = 0o600) -> N
 def whole_text(file: Path) -> str:
     """The text of a file, empty where there is none. Raises ConfigError."""
     try:
-        return decode(read_bytes(file), str(file))
+        return read_text(file)
     except FileNotFoundError:
         return ""
 

@@ -14,10 +14,10 @@ from aap.config.envfile import (
     LATER_KEYS,
     DoubtfulConfigError,
     Finding,
-    decode,
     parse,
-    read_bytes,
+    read_text,
     show_line,
+    unreadable,
 )
 from aap.config.keys import add_key
 from aap.config.load import SAMPLE_KEY
@@ -102,11 +102,9 @@ def import_seed(seed_file: Path, target_file: Path, keys_file: Path) -> ImportRe
 
 def _read(file: Path) -> list[_Line]:
     try:
-        text = decode(read_bytes(file), str(file))
+        text = read_text(file)
     except OSError as error:
-        raise ConfigError(
-            f"{file} cannot be read: {error.strerror}", hint=f"ls -l {file}"
-        ) from None
+        raise unreadable(file, error) from None
     found = []
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
@@ -187,7 +185,7 @@ def _take_setting(line: _Line, key: str, seed_file: Path, target: Path) -> Impor
 def _set_in(file: Path) -> dict[str, str]:
     if not file.exists():
         return {}
-    entries = parse(decode(read_bytes(file), str(file))).assignments
+    entries = parse(read_text(file)).assignments
     return {NAMES[entry.key]: entry.value for entry in entries if entry.key in NAMES}
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from aap.cli.checks import agents, machine, others, service, settings, spools, ways
 from aap.cli.checks.finding import FAIL, INSTALL, Check, Finding, Patient, Unasked
-from aap.errors import AapError, NotRunningError
+from aap.errors import AapError, NotRunningError, describe
 from aap.mode import USER, install_command
 
 __all__ = ["CHECKS", "Check", "Finding", "Patient", "examine"]
@@ -119,8 +119,7 @@ def _examine(patient: Patient, check: Check) -> list[Finding]:
     except AapError as error:
         return [Finding(FAIL, "", error.hint, str(error))]
     except OSError as error:
-        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
-        return [Finding(FAIL, "", detail=f"{where}{error.strerror or error}")]
+        return [Finding(FAIL, "", detail=describe(error))]
     except Exception as error:  # one check that is at a loss must not silence the others
         if os.environ.get("AAP_DEBUG"):
             raise
