@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aap.delivery.outcome import FAILED, PARTIAL, SENDING, SENT, UNKNOWN, Letter, Outcome
-from aap.errors import AapError, ConfigError, UsageError
+from aap.errors import AapError, ConfigError, UsageError, describe
 from aap.inbox import Spool
 from aap.message import Digest
 
@@ -117,14 +117,7 @@ def _is_same(reply: Reply, letter: Letter) -> bool:
 
 def _send(spool: Spool, way: Way, letter: Letter, environ: Mapping[str, str]) -> Reply:
     name = os.urandom(4).hex()
-    places: dict[str, str] = {
-        "channel": letter.channel,
-        "target": letter.target,
-        "media": letter.media,
-    }
-    spool.note(
-        letter.message_id, event=EVENT, reply=name, state=SENDING, text=letter.text, **places
-    )
+    _begin(spool, letter, name)
     outcome = _hand_over(way, letter, environ)
     # On a full disk the line above stands alone, which says "perhaps": true enough.
     with suppress(OSError):
@@ -142,6 +135,19 @@ def _send(spool: Spool, way: Way, letter: Letter, environ: Mapping[str, str]) ->
         reason=outcome.reason,
         is_passing=outcome.is_passing,
     )
+
+
+def _begin(spool: Spool, letter: Letter, name: str) -> None:
+    """Write down that a reply is about to be sent. Raises OSError: it must not be sent then."""
+    facts: dict[str, str] = {"event": EVENT, "reply": name}
+    places = {"channel": letter.channel, "target": letter.target, "media": letter.media}
+    try:
+        spool.note(letter.message_id, **facts, state=SENDING, text=letter.text, **places)
+    except OSError as error:
+        # The line may be there all the same, and would say for ever that it was perhaps sent.
+        with suppress(OSError):
+            spool.note(letter.message_id, **facts, state=FAILED, reason=describe(error))
+        raise
 
 
 def _hand_over(way: Way, letter: Letter, environ: Mapping[str, str]) -> Outcome:
