@@ -134,7 +134,8 @@ class Spool:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         fd = os.open(self.root / LOCK, flags, files.FILE_MODE)
         try:
-            _flock(fd, time.monotonic() + patience)
+            with files.naming(self.root / LOCK):
+                _flock(fd, time.monotonic() + patience)
             with suppress(OSError):  # a full disk: whose the lock is stays unknown
                 os.ftruncate(fd, 0)
                 os.pwrite(fd, b"%d\n" % os.getpid(), 0)
@@ -162,10 +163,11 @@ class Spool:
 
     def deliver(self, raw: bytes, retry_key: bytes | None = None) -> str:
         """Store one message; it is on the disk and visible when its id is returned."""
-        staged = self.stage(raw, retry_key)
-        (error,) = self.commit([staged])
-        if error:
-            raise error
+        with files.naming(self.folder(State.INBOX)):
+            staged = self.stage(raw, retry_key)
+            (error,) = self.commit([staged])
+            if error:
+                raise error
         return staged.id
 
     def stage(self, raw: bytes, retry_key: bytes | None = None) -> Staged:
@@ -217,7 +219,8 @@ class Spool:
 
     def discard(self, staged: Staged) -> None:
         """Forget a message that was staged and will not be committed."""
-        os.close(staged.fd)
+        with suppress(OSError):
+            os.close(staged.fd)
         with suppress(OSError):
             os.unlink(staged.hidden)  # noqa: PTH108
 
@@ -229,7 +232,8 @@ class Spool:
         except OSError as error:
             self.discard(staged)
             return error
-        os.close(staged.fd)
+        with suppress(OSError):  # fsync has said that the bytes are there
+            os.close(staged.fd)
         return None
 
     def _withdraw(self, staged: Staged, error: OSError) -> OSError:
@@ -354,7 +358,7 @@ class Spool:
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise OSError(errno.EINVAL, "not a regular file", str(entry.path))
-            with os.fdopen(fd, "rb", buffering=0, closefd=False) as file:
+            with files.naming(entry.path), os.fdopen(fd, "rb", buffering=0, closefd=False) as file:
                 return file.read() if limit is None else file.read(limit)
         finally:
             os.close(fd)
@@ -383,7 +387,8 @@ class Spool:
     def notes(self, message_id: str) -> list[dict[str, Any]]:
         """What was noted of a message, oldest first; what is no object, as a torn line, is not."""
         try:
-            text = self._notes_path(message_id).read_bytes().decode("utf-8", "replace")
+            with files.naming(self._notes_path(message_id)):
+                text = self._notes_path(message_id).read_bytes().decode("utf-8", "replace")
         except FileNotFoundError:
             return []
         import json  # 1.5 ms, and few messages have notes
@@ -405,7 +410,8 @@ class Spool:
         fd = os.open(self._notes_path(message_id), flags, files.FILE_MODE)
         try:
             complaint = f"another reply to {message_id} is being sent"
-            _flock(fd, time.monotonic() + patience, complaint)
+            with files.naming(self._notes_path(message_id)):
+                _flock(fd, time.monotonic() + patience, complaint)
             yield
         finally:
             os.close(fd)
@@ -423,8 +429,7 @@ class Spool:
             yield
         finally:
             folders, self._unsynced = self._unsynced, None
-            for folder in folders:
-                files.fsync_folder(folder)
+            files.fsync_folders(folders)
 
     def _move(self, entry: Entry, state: State, name: Name | None = None) -> Entry:
         self._untwin(entry)
