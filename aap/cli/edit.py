@@ -27,16 +27,16 @@ def edit(place: Place, *, apply: bool = False) -> int:
     before = store.whole_text(target)
     shown = before or _NEW_FILE
     draft = Path(tempfile.mkdtemp(prefix="aap-"), target.name.lstrip("."))
-    files.write_atomic(draft, shown.encode())
     try:
+        files.write_atomic(draft, shown.encode())
         after = _edit_until_right(place, target, draft, shown)
         if after != shown:
             store.replace_text(target, before, after)
-    except AapError:
-        if draft.read_bytes() == shown.encode():
-            _discard(draft)
-        else:
+    except (AapError, OSError):
+        if _is_changed(draft, shown):
             output.note(f"your text is {draft}")
+        else:
+            _discard(draft)
         raise
     _discard(draft)
     if after == shown:
@@ -46,6 +46,15 @@ def edit(place: Place, *, apply: bool = False) -> int:
     output.note(changed_in(", ".join(keys) or "comments alone", target))
     put_in_force([config.SETTINGS[key] for key in keys], target, apply=apply)
     return Exit.OK
+
+
+def _is_changed(draft: Path, shown: str) -> bool:
+    try:
+        return draft.read_bytes() != shown.encode()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # perhaps
 
 
 def _discard(draft: Path) -> None:

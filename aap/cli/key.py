@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from aap import config
 from aap.cli import output
 from aap.cli.place import Place
 from aap.config import keys
-from aap.errors import Exit, NotFoundError
+from aap.errors import AapError, Exit, NotFoundError
 
 
 def new(name: str, scope: str, *, as_json: bool = False) -> int:
@@ -74,8 +76,9 @@ def revoke(place: Place, name: str) -> int:
         said = f"the key {name} is kept in plain in {_place_of(place, name)}"
         raise NotFoundError(said, hint="aap config unset API_KEY") from None
     output.note(f'the key "{name}" no longer counts')
-    if not keys.KeyRing.load(config.keys_file(), place.settings.api_key):
-        output.note(_closed())
+    with suppress(AapError, OSError):  # it is gone, whatever else may be wrong
+        if not keys.KeyRing.load(config.keys_file(), place.settings.api_key):
+            output.note(_closed())
     return Exit.OK
 
 

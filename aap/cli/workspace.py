@@ -154,9 +154,9 @@ def rm(name: str, *, as_json: bool = False) -> int:
     was_default = _registry().default == name
     with _all_or_nothing():
         path = registry.remove_workspace(config.workspaces_file(), name)
+        spool = Spool(path / SPOOL_FOLDER)
+        counts = {state.value: spool.count(state) for state in State}
         actions = renew()
-    spool = Spool(path / SPOOL_FOLDER)
-    counts = {state.value: spool.count(state) for state in State}
     if as_json:
         output.write_json(
             "aap.workspace.rm/1", name=name, path=path, spool=spool.root, messages=counts
