@@ -12,7 +12,6 @@ from aap.cli import output
 from aap.copies import Step
 from aap.errors import Exit
 from aap.mode import USER
-from aap.systemd import record
 
 # What Debian, Fedora and Arch call it; without it bash loads no completion by itself.
 _BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
@@ -20,6 +19,8 @@ _BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
 
 def put(mode: str) -> tuple[list[str], list[str]]:
     """Write what is missing or old; return what was done, and what the person should know."""
+    from aap.systemd import record
+
     share = record.share_folder(mode)
     steps = shared.install(share, record.shared_file(mode))
     added = any(each.action == "added" for each in steps)
@@ -28,6 +29,8 @@ def put(mode: str) -> tuple[list[str], list[str]]:
 
 def remove(mode: str) -> list[str]:
     """Take away what `put` wrote and nobody changed; return what was done."""
+    from aap.systemd import record
+
     share = record.share_folder(mode)
     return list(_told(shared.remove(share, record.shared_file(mode)), share))
 

@@ -20,8 +20,6 @@ from aap.inbox import Spool
 from aap.message import IdClock, State
 
 TREE: Any = typer.main.get_command(app.app)
-SLOW = {"typer", "click", "rich", "pydantic", "fastapi", "msgspec", "asyncio", "platformdirs",
-        "subprocess", "http", "argparse", "uvicorn"}  # fmt: skip
 
 
 # The fast path
@@ -123,32 +121,7 @@ def test_the_slow_way_does_the_same(aap: Run, spool: Spool) -> None:
     assert slow.stdout == fast.stdout != ""
 
 
-# What is imported
-
-
-def imported(*words: str) -> set[str]:
-    code = (
-        "import sys; from aap.cli.main import run; run(sys.argv[1:]);"
-        "print(*sys.modules, file=sys.stderr)"
-    )
-    return set(execute(sys.executable, "-c", code, *words).stderr.split())
-
-
-QUICK = [("new",), ("done", "1"), ("wait",), ("ids",)]
-
-
-@pytest.mark.parametrize("words", [("ls",), ("show", "1"), *QUICK])
-def test_hot_commands_import_nothing_slow(spool: Spool, words: tuple[str, ...]) -> None:
-    spool.deliver(chat("hi", channel="telegram"))
-    assert {name.partition(".")[0] for name in imported("inbox", *words)} & SLOW == set()
-
-
-@pytest.mark.parametrize("words", QUICK)
-def test_what_opens_no_message_imports_no_reader_of_messages(
-    spool: Spool, words: tuple[str, ...]
-) -> None:
-    spool.deliver(chat("hi", channel="telegram"))
-    assert not imported("inbox", *words) & {"aap.bodies", "json", "datetime", "hashlib"}
+# What it costs to start
 
 
 @pytest.mark.alone
@@ -166,6 +139,7 @@ def test_every_hot_command_is_started_at_most_four_times_as_slowly_as_python(
     assert ratios[7] <= 4
 
 
+@pytest.mark.alone
 def test_ten_thousand_messages_do_not_slow_the_tab_key(spool: Spool) -> None:
     inbox, clock = spool.folder(State.INBOX), IdClock()
     first = inbox / f"{clock.next(b'')}.json"
@@ -186,13 +160,6 @@ def children_seconds(words: list[str]) -> float:
     execute(*words, PYTHONDONTWRITEBYTECODE="")  # the first call compiles, as an installation does
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def test_help_reads_no_room() -> None:
-    rooms = {"aap.config", "aap.inbox", "aap.bodies", "aap.systemd", "aap.agents", "aap.api"}
-    seen = imported("--help")
-    assert "aap.cli.app" in seen
-    assert not seen & (rooms | {"rich", "pydantic"})
 
 
 # Help and mistakes
