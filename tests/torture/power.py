@@ -1,0 +1,218 @@
+"""The power goes: what was answered 200 is there once, what was settled stays settled.
+
+A workspace is in full use on a recorded disk; then the disk is cut at chance places of its
+record, mounted, looked at, recovered as the units would do it, and looked at again. The
+answers are kept outside of that disk, with the place in the record at which they came.
+
+That this can find a loss is shown by an aap whose fsync does nothing: it must lose.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.programs import environment
+
+from aap.message import State
+from torture import household, shim
+from torture.cutting import (
+    FILE_SYSTEMS,
+    Cut,
+    CutError,
+    Disk,
+    check_means,
+    cuts,
+    is_sound,
+    moments,
+    mounted,
+    open_place,
+    recorded,
+)
+from torture.household import AGENT, Household, ProgramError, Told, settings
+from torture.looking import look
+from torture.posting import Posters
+from torture.proof import Proof
+
+LEAST_CUTS = 70  # on each file system
+_CUTS = 14  # from one record
+_MESSAGES = 200  # in one record
+_CHECK_EVERY = 7  # cuts: how often a person looks, and then the file system's own checker
+
+
+class Session(NamedTuple):
+    """A recorded use of a workspace, and what was acknowledged in it."""
+
+    disk: Disk
+    begin: int  # positions in the record
+    end: int
+    posters: Posters
+    told: Told
+    syncs: Counter[str]
+
+
+class Figures(Counter[str]):
+    """Counts by what they count, and what was seen that needs words."""
+
+    broken = ("lost", "torn", "doubled", "undone", "handled again", "let loose", "left open",
+              "not recovered", "damaged")  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.remarks: list[str] = []
+
+    @property
+    def faults(self) -> int:
+        """How many promises were broken."""
+        return sum(self[name] for name in self.broken)
+
+
+# The use
+
+
+def record(kind: str, place: Path, *, without: str = "") -> Session:
+    """Use a workspace on a new disk until it has had some messages; `without` some fsync."""
+    told, log = Told(), place / "api.log"
+    with recorded(kind, place) as disk:
+        workspace = disk.folder / "workspace"
+        workspace.mkdir()
+        os.sync()
+        begin = disk.position()
+        env = _environment(place, AGENT)
+        env |= shim.without(place, without) if without else {}
+        api_env = {**env, **({} if without else shim.counting(place))}
+        with household.serving(workspace, api_env, log, kill_every=1.5) as port:
+            posters = Posters(port, disk.position, stubborn=True)
+            with Household(workspace, env, disk.position, told), posters:
+                _wait_for(posters, _MESSAGES)
+        end = disk.position()
+    if posters.faults or not posters.acks:
+        raise AssertionError(f"while all was well: {posters.faults[:3]} {log.read_text()[-2000:]}")
+    return Session(disk, begin, end, posters, told, Counter() if without else shim.counts(place))
+
+
+def _wait_for(posters: Posters, count: int) -> None:
+    deadline = time.monotonic() + 20
+    while len(posters.acks) < count and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def _environment(place: Path, agent: str, **more: str) -> dict[str, str]:
+    home = place / "home"
+    home.mkdir(exist_ok=True)
+    return environment(home, **settings(place, agent, **more))
+
+
+# The cuts
+
+
+def cut_all(session: Session, count: int, chance: random.Random) -> Figures:
+    """Cut a session's disk so often; return what was found."""
+    figures = Figures()
+    disk, place = session.disk, session.disk.log.parent
+    env = _environment(place, "#!/bin/sh\n", BATCH="workspace", BATCH_MAX="50")
+    env |= shim.without(place, "all")  # the power does not go again: time is saved
+    for number, cut in enumerate(cuts(disk, _positions(session, count, chance), chance)):
+        figures["cuts"] += 1
+        figures["into a full cache"] += cut.unflushed > 0
+        try:
+            with mounted(disk.kind, cut.image, disk.folder) as folder:
+                figures.update(_check(session, cut, env))
+                if number % _CHECK_EVERY == 0:
+                    household.show(folder / "workspace", env)
+            if number % _CHECK_EVERY == 0:
+                figures["damaged"] += not is_sound(disk.kind, cut.image)
+        except (CutError, ProgramError) as error:
+            figures["not recovered"] += 1
+            figures.remarks.append(f"{cut.kept} of {cut.unflushed} writes kept: {error}")
+    return figures
+
+
+def _positions(session: Session, count: int, chance: random.Random) -> list[int]:
+    """Half of them anywhere, half of them just after something was acknowledged."""
+    promises = [ack.at for ack in session.posters.acks] + list(session.told.settled.values())
+    anywhere = moments(session.disk, session.begin, session.end)
+    return chance.choices(anywhere, k=count - count // 2) + chance.choices(promises, k=count // 2)
+
+
+def _check(session: Session, cut: Cut, env: Mapping[str, str]) -> dict[str, int]:
+    workspace = session.disk.folder / "workspace"
+    sent, now = session.posters.sent, cut.position
+    acked = {ack.id: ack.serial for ack in session.posters.acks if ack.at <= now}
+    settled, held = session.told.settled_at(now), session.told.held_at(now)
+
+    found = look(workspace)
+    steps = household.recover(workspace, env)
+    after = look(workspace)
+    again = {each for what, each in steps if what in {"claimed", "told"}} & settled
+    return {
+        "acknowledged": len(acked),
+        "settled": len(settled),
+        "lost": len(found.lost(acked) | after.lost(acked)),
+        "torn": max(found.torn(acked, sent), after.torn(acked, sent)),
+        "under two names": found.doubled(),
+        "doubled": after.doubled(),
+        "undone": sum(State.DONE not in after.states(each) for each in settled),
+        "handled again": len(again),
+        "let loose": sum(after.states(each) != {State.HOLD} for each in held),
+        "left open": sum(each.state in {State.INBOX, State.ACTIVE} for each in after.files),
+        "hidden": after.hidden,
+    }
+
+
+# The proof
+
+
+def prove(kind: str, count: int = _CUTS) -> Figures:
+    """Record on a disk of that kind, and cut it so often."""
+    with open_place() as place:
+        session = record(kind, place)
+        figures = cut_all(session, count, random.Random())
+        figures["answered"] += len(session.posters.acks)
+        figures.update(session.syncs)
+        figures.update({f"{what} (step)": n for what, n in session.told.steps.items()})
+    return figures
+
+
+def disprove(kind: str, without: str, count: int = 6) -> Figures:
+    """Do the same with an aap that leaves some fsync out."""
+    with open_place() as place:
+        return cut_all(record(kind, place, without=without), count, random.Random())
+
+
+def run(minutes: float) -> bool:
+    """Cut at least 210 times in all, more if there is time."""
+    check_means(list(FILE_SYSTEMS))
+    results = [_run_on(kind, minutes * 60 / len(FILE_SYSTEMS)) for kind in FILE_SYSTEMS]
+    return all(results)
+
+
+def _run_on(kind: str, seconds: float) -> bool:
+    start = time.monotonic()
+    shown = [_disprove_and_tell(kind, mode) for mode in shim.MODES]
+    figures = Figures()
+    while figures["cuts"] < LEAST_CUTS or time.monotonic() - start < seconds:
+        found = prove(kind)
+        figures.update(found)
+        for remark in found.remarks:
+            print(f"   {kind}: {remark}", flush=True)
+    print(f"   {kind}, {time.monotonic() - start:.0f} s")
+    for name in ("cuts", "into a full cache", "answered", "acknowledged", "settled", "fsync",
+                 "syncfs", "under two names", "hidden", *Figures.broken):  # fmt: skip
+        print(f"      {name:<20} {figures[name]:>8}")
+    return all(shown) and figures.faults == 0 and figures["fsync"] > 0 < figures["syncfs"]
+
+
+def _disprove_and_tell(kind: str, mode: str) -> bool:
+    figures = disprove(kind, mode)
+    found = ", ".join(f"{figures[name]} {name}" for name in Figures.broken if figures[name])
+    print(f"   {kind} without fsync of {mode}: {found or 'NO LOSS WAS FOUND'}", flush=True)
+    return figures.faults > 0
+
+
+PROOF = Proof("a power cut loses nothing that was acknowledged", run)
