@@ -101,11 +101,30 @@ def first_id(moment: float) -> str:
 class IdClock:
     """Gives ids that only rise, also when the machine's clock is set back.
 
-    `floor` is the highest id the spool holds already; no id below it is given.
+    `floor` is the highest id the spool holds already; no id below it is given. Other
+    processes give ids too, so it is to be raised whenever the clock `is_doubtful`.
     """
 
     def __init__(self, floor: str = "") -> None:
-        self._last = round(id_time(floor) * 1_000_000) if floor else 0
+        self._last = 0
+        self._wall = self._boot = 0
+        self.raise_to(floor)
+
+    def raise_to(self, floor: str) -> None:
+        """Give no id below `floor` from now on."""
+        if floor:
+            self._last = max(self._last, round(id_time(floor) * 1_000_000))
+
+    def is_doubtful(self) -> bool:
+        """Tell whether another process may have given an id that is ahead of the clock.
+
+        So it is if the clock was set back since the last call of this, against the one
+        that is never set; or may have been set forth and back, in more than a second.
+        """
+        wall, boot = time.time_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        passed, shown = boot - self._boot, wall - self._wall
+        self._wall, self._boot = wall, boot
+        return passed > 1_000_000_000 or shown < passed - 100_000_000
 
     def next(self, print_of: bytes) -> str:
         """Return a new id that carries the fingerprint of `print_of`."""

@@ -245,7 +245,9 @@ class Spool:
 
     def _next_id(self, print_of: bytes) -> str:
         if self._clock is None:
-            self._clock = IdClock(self._highest_id())
+            self._clock = IdClock()
+        if self._clock.is_doubtful():
+            self._clock.raise_to(self._highest_id())
         return self._clock.next(print_of)
 
     def _highest_id(self) -> str:

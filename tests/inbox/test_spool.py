@@ -104,6 +104,14 @@ def test_ids_rise_although_the_clock_is_set_back(spool: Spool) -> None:
     assert id_time(after) < time.time() + 6 * 3600
 
 
+def test_ids_rise_past_those_that_another_process_gave_ahead_of_the_clock(spool: Spool) -> None:
+    first = spool.deliver(b"{}")
+    ahead = Name(_id_at(time.time() + 5 * 3600))
+    (spool.folder(State.INBOX) / str(ahead)).write_bytes(b"{}")
+    time.sleep(1.1)  # the clock may have been set forth and back meanwhile
+    assert first < ahead.id < spool.deliver(b"{}")
+
+
 def test_a_made_up_name_does_not_carry_the_clock_away(spool: Spool) -> None:
     (spool.folder(State.INBOX) / f"{'z' * ID_CHARS}.json").write_bytes(b"{}")
     assert abs(id_time(Spool(spool.root).deliver(b"{}")) - time.time()) < 60
