@@ -1,7 +1,8 @@
 /* A wall clock that tests set: the real one plus the seconds in the file that
  * AAP_TEST_CLOCK names, for whoever is started with this in LD_PRELOAD. The file
  * is mapped, so a jump is seen by all of them at once, in mid-run. What the kernel
- * itself stamps (the times of files, the journal) stays real. */
+ * itself stamps (the times of files, the journal) stays real. A second number in the
+ * file, where there is one, lets time pass for the clock that counts since the boot. */
 
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -21,7 +22,7 @@ __attribute__((constructor)) static void find(void)
 
     if (fd < 0)
         return;
-    void *page = mmap(NULL, sizeof *ahead, PROT_READ, MAP_SHARED, fd, 0);
+    void *page = mmap(NULL, 2 * sizeof *ahead, PROT_READ, MAP_SHARED, fd, 0);
     close(fd);
     if (page != MAP_FAILED)
         ahead = page;
@@ -32,7 +33,9 @@ int clock_gettime(clockid_t id, struct timespec *now)
     int result = syscall(SYS_clock_gettime, id, now);
 
     if (result == 0 && ahead && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE))
-        now->tv_sec += *ahead;
+        now->tv_sec += ahead[0];
+    if (result == 0 && ahead && id == CLOCK_BOOTTIME)
+        now->tv_sec += ahead[1];
     return result;
 }
 

@@ -28,6 +28,15 @@ class Clock:
 
     def set(self, seconds: int) -> None:
         """Have the clock be so far ahead of the real one, at once and for all."""
-        mode = "r+b" if self._offset.exists() else "wb"
-        with self._offset.open(mode) as file:  # in place: it is mapped
-            file.write(seconds.to_bytes(8, "little", signed=True))
+        set_clock(self._offset, seconds)
+
+
+def set_clock(offset: Path, seconds: int, passed: int = 0) -> None:
+    """The same, from within a process: `offset` is the file that AAP_TEST_CLOCK names.
+
+    `passed` is how many seconds more have passed since the boot than really have.
+    """
+    mode = "r+b" if offset.exists() else "wb"
+    with offset.open(mode) as file:  # in place: it is mapped
+        for number in (seconds, passed):
+            file.write(number.to_bytes(8, "little", signed=True))

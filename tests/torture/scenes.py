@@ -441,13 +441,12 @@ def heir(folder: Path) -> None:
     for entry in spool.entries():
         if not entry.is_foreign and entry.is_message:
             key = json.loads(spool.read(entry))["key"]
-            _say(begin=key, to=[f"{entry.state.value}+{entry.attempts}"])
-            with change(f"note {key}", "noted"):
-                spool.note(entry.id, event=key)
+            if (spool.root / "notes" / f"{entry.id}.jsonl").exists():
+                with change(f"note {key}", "noted"):
+                    spool.note(entry.id, event=key)
             if entry.state is State.DONE:
-                spool.settle(entry.id)
-            if entry.state in {State.INBOX, State.DONE}:
-                _say(end=key)
+                with change(key, f"done+{entry.attempts}"):
+                    spool.settle(entry.id)
     with change("heir", "inbox+0"):
         spool.deliver(body("heir"))
 
