@@ -14,6 +14,7 @@ import json
 import socket
 import sys
 import time
+from collections import Counter
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -35,30 +36,36 @@ def connect(url: str) -> http.client.HTTPConnection:
     return UnixConnection(url)
 
 
+def deliver(url: str, key: str, body: bytes, refused: Counter[int]) -> str:
+    """Send one message until it is acknowledged; return its id, and count the refusals.
+
+    `key` is its Idempotency-Key; 0 in `refused` are the connections that were lost.
+    """
+    headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+    while True:
+        connection = connect(url)
+        try:
+            connection.request("POST", "/v1/chat/completions", body, headers)
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status == 200:
+                return answer.headers["x-request-id"]
+            refused[answer.status] += 1
+        except (OSError, http.client.HTTPException):
+            refused[0] += 1
+        finally:
+            connection.close()
+        time.sleep(0.05)
+
+
 def post(url: str, conversation: str, number: int) -> str:
-    """Send one message until it is acknowledged; return its id."""
+    """Send one small message until it is acknowledged; return its id."""
     body = {
         "messages": [{"role": "user", "content": f"{conversation} {number}"}],
         "channel": "test",
         "target": conversation,
     }
-    headers = {
-        "Content-Type": "application/json",
-        "Idempotency-Key": f"{conversation}-{number}",
-    }
-    while True:
-        connection = connect(url)
-        try:
-            connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
-            answer = connection.getresponse()
-            answer.read()
-            if answer.status == 200:
-                return answer.headers["x-request-id"]
-        except (OSError, http.client.HTTPException):
-            pass
-        finally:
-            connection.close()
-        time.sleep(0.05)
+    return deliver(url, f"{conversation}-{number}", json.dumps(body).encode(), Counter())
 
 
 def main(url: str, conversation: str, count: str, pause: str = "0") -> None:
