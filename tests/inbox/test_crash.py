@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from torture.crash import SHORT, Story, check, play
+from torture.crash import KILLS, SHORT, Story, check, play
 from torture.disk import MODELS
 from torture.scenes import SCENES
 
@@ -25,6 +25,11 @@ def test_after_every_call_the_power_may_fail(told: dict[str, Story], model: str)
     assert figures.broken == []
     assert figures.points > 400
     assert figures.states > 800
+
+
+def test_what_the_next_process_says_again_is_on_the_disk(told: dict[str, Story]) -> None:
+    """A process is killed, the next one goes on from what it sees, and then the power fails."""
+    assert check([told["note"], told["settle"]], KILLS, "journal").broken == []
 
 
 @pytest.mark.parametrize(

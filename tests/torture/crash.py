@@ -9,10 +9,12 @@ from __future__ import annotations
 import copy
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,15 +35,22 @@ _ENOUGH = 20  # violations, after which there is no need to look for more
 
 
 class Depth(NamedTuple):
-    """How far a proof goes: torn places in a write, states at one point, kills before the cut."""
+    """How far a proof goes.
+
+    `cuts` is the number of places where a write is torn, `most` that of states at one
+    point, `kills` whether a process is killed before the power fails, and every
+    `workers`-th state is given to a real worker.
+    """
 
     cuts: int
     most: int
-    kills: bool
+    workers: int
+    kills: bool = False
 
 
-SHORT = Depth(cuts=1, most=300, kills=False)
-LONG = Depth(cuts=3, most=20_000, kills=True)
+SHORT = Depth(cuts=1, most=300, workers=500)
+LONG = Depth(cuts=3, most=3000, workers=100)
+KILLS = Depth(cuts=1, most=100, workers=1000, kills=True)
 
 
 class Story(NamedTuple):
@@ -66,13 +75,20 @@ class Figures:
 
     def __init__(self) -> None:
         self.operations = self.points = self.states = 0
+        self.workers = 0
+        self.sampled = 0  # crash points that have more states than were made of them
         self.broken: list[str] = []
 
     def __str__(self) -> str:
         return (
-            f"{self.operations} operations, {self.points} crash points, "
-            f"{self.states} states, {len(self.broken)} violations"
+            f"{self.operations} operations, {self.points} crash points ({self.sampled} of them "
+            f"sampled), {self.states} states ({self.workers} of them given to a worker), "
+            f"{len(self.broken)} violations"
         )
+
+
+Allowed = Mapping[str, frozenset[str]]  # by key, where a thing may be
+Finder = Callable[[Path, Allowed], Iterable[str]]  # yields what is wrong
 
 
 # What was promised
@@ -110,7 +126,7 @@ class Promises:
         number = self._begun[key] = self._begun.get(key, 0) + 1
         self._next[key] = self._late[key, number] if to is None else to
 
-    def allowed(self) -> dict[str, frozenset[str]]:
+    def allowed(self) -> Allowed:
         """By key, where a thing may be."""
         keys = self._now.keys() | self._next.keys()
         return {
@@ -191,23 +207,52 @@ def _place(entry: Entry) -> str:
 # Recovery, and what must hold after it
 
 
-def violations(root: Path, allowed: dict[str, frozenset[str]]) -> Iterator[str]:
+def violations(root: Path, allowed: Allowed) -> Iterator[str]:
     """Recover below `root`, where the power was cut, and yield what was promised in vain."""
     spool = Spool(root / SPOOL_FOLDER)
     if spool.root.exists():
         _recover(spool)
     found = observe(root)
+    yield from _misplaced(found, allowed)
+    if spool.root.exists():
+        yield from _left_overs(spool)
+        yield from _handled_wrongly(spool, found)
+    yield from _drafts(root, allowed)
+
+
+def _misplaced(found: dict[str, list[str]], allowed: Allowed) -> Iterator[str]:
     for key, places in found.items():
-        if key not in allowed and not key.startswith(("file ", "note ")):
+        if key not in allowed and not key.startswith(("file ", "note ", "run ")):
             yield f"{key} is in {places}, and nobody put it there"
     for key, may_be in allowed.items():
         places = found.get(key, [ABSENT])
         if len(places) != 1 or places[0] not in may_be:
             yield f"{key} is {places}, and may be {sorted(may_be)}"
-    if spool.root.exists():
-        yield from _left_overs(spool)
-        yield from _handled_wrongly(spool, found)
-    yield from _drafts(root, allowed)
+
+
+def violations_by_worker(root: Path, allowed: Allowed) -> Iterator[str]:
+    """The same, but a real sweep and a real worker do all, and handle what waits."""
+    (root / ".ai-agent-proxy.conf").write_text("AGENT=echo\nSETTLE=0\n")
+    argv = [sys.executable, "-m", "aap.worker", "--workspace", str(root)]
+    for flags in (["--sweep"], []):
+        done = subprocess.run([*argv, *flags], check=False, capture_output=True, timeout=60)
+        if done.returncode != 0:
+            yield f"the worker ended with {done.returncode}: {done.stdout.decode()}"
+    handled = {key: _handled(places) for key, places in allowed.items() if " " not in key}
+    yield from _misplaced(observe(root), handled)
+    yield from _left_overs(Spool(root / SPOOL_FOLDER))
+
+
+def _handled(places: frozenset[str]) -> frozenset[str]:
+    """Where a message may be when all that waited has been handled."""
+    done = {each.replace("inbox", "done").replace("foreign", "done+0") for each in places}
+    # The time until which it is put off may be lost: it is tried again early.
+    return frozenset(done | {each.replace("deferred", "done") for each in done})
+
+
+def _may_work(state: State) -> bool:
+    """Where work is paused a worker waits, and who changes settings only has no spool."""
+    return f"{SPOOL_FOLDER}/inbox" in state and f"{SPOOL_FOLDER}/PAUSED" not in state
 
 
 def _recover(spool: Spool) -> None:
@@ -244,7 +289,7 @@ def _waits(place: str) -> bool:
     return place.startswith("inbox+") or place == "foreign"
 
 
-def _drafts(root: Path, allowed: dict[str, frozenset[str]]) -> Iterator[str]:
+def _drafts(root: Path, allowed: Allowed) -> Iterator[str]:
     """What a writer left goes when the same file is written again."""
     for key in allowed:
         kind, _, name = key.partition(" ")
@@ -309,20 +354,25 @@ class Check:
     def _cut(self, disk: Disk, promises: Promises, where: str) -> None:
         self.figures.points += 1
         allowed = promises.allowed()
-        for state in disk.states(self._model, self._depth.cuts, self._depth.most):
+        choices = disk.choices(self._model, self._depth.cuts)
+        self.figures.sampled += sum(choice.count for choice in choices) > self._depth.most
+        for state in disk.states(choices, self._depth.most):
             known = (frozenset(state.items()), frozenset(allowed.items()))
             if known in self._seen:
                 continue
             self._seen.add(known)
             self.figures.states += 1
-            for wrong in self._look(state, allowed):
+            by_worker = self.figures.states % self._depth.workers == 0 and _may_work(state)
+            self.figures.workers += by_worker
+            find = violations_by_worker if by_worker else violations
+            for wrong in self._look(state, allowed, find):
                 self.figures.broken.append(f"{self._model}: {where}: {wrong}")
 
-    def _look(self, state: State, allowed: dict[str, frozenset[str]]) -> list[str]:
+    def _look(self, state: State, allowed: Allowed, find: Finder) -> list[str]:
         root = Path(tempfile.mkdtemp(dir=self._work))
         try:
             materialise(state, root, time.time() - _AGO)
-            return list(violations(root, allowed))
+            return list(find(root, allowed))
         finally:
             shutil.rmtree(root)
 
@@ -362,10 +412,11 @@ def check(told: Iterable[Story], depth: Depth, model: str) -> Figures:
 def _run(minutes: float) -> bool:
     """Takes the time it takes: there is so much to look at, and no more."""
     told, held = play(list(SCENES)), True
-    for model in MODELS:
-        figures = check(told, LONG, model)
+    for depth, model in product((LONG, KILLS), MODELS):
+        figures = check(told, depth, model)
         held = held and not figures.broken
-        print(f"   {model}: {len(told)} scenes, {figures}", flush=True)
+        after = "killed, then " if depth.kills else ""
+        print(f"   {after}{model}: {len(told)} scenes, {figures}", flush=True)
         for wrong in figures.broken[:10]:
             print(f"      {wrong}")
     return held

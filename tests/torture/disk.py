@@ -22,9 +22,10 @@ length (zeros); delayed allocation gives all of these.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,6 +68,22 @@ class Update(NamedTuple):
     number: int
     node: Node | None
     needs: tuple[Slot, int] | None = None
+
+
+Names = Mapping[Slot, Node | None]
+
+
+class Choice(NamedTuple):
+    """Names and times that may be left, and for each file the bytes that may be in it."""
+
+    names: Names
+    times: Mapping[Node, float]
+    data: Mapping[Node, list[bytes]]
+
+    @property
+    def count(self) -> int:
+        """How many states that makes."""
+        return math.prod(map(len, self.data.values()))
 
 
 class Leaf(NamedTuple):
@@ -198,21 +215,33 @@ class Disk:
     def now(self) -> State:
         """What is there as long as the power is: all of it."""
         last = {slot: updates[-1].node for slot, updates in self._slots.items()}
-        return self._tree(last, {node: node.now for node in self._nodes()}, self._last_times())
+        times = {node: node.times[-1][1] for node in self._nodes()}
+        files = [node for node in self._nodes() if not node.is_folder]
+        choice = Choice(last, times, {node: [node.now] for node in files})
+        return self._tree(choice, [node.now for node in files])
 
-    def _last_times(self) -> dict[Node, float]:
-        return {node: node.times[-1][1] for node in self._nodes()}
-
-    def states(self, model: str, cuts: int, most: int) -> Iterator[State]:
-        """Yield what a power cut may leave now; where there are over `most`, a sample of them.
-
-        `cuts` is in how many places bytes that were not synced are torn.
-        """
+    def choices(self, model: str, cuts: int) -> list[Choice]:
+        """What a power cut may leave now; bytes that were not synced are torn in `cuts` places."""
         views = self._journal_views() if model == "journal" else self._loose_views()
-        for names, times in views:
-            yield from self._contents(names, times, cuts, most)
+        return [self._choice(names, times, cuts) for names, times in views]
 
-    def _journal_views(self) -> Iterator[tuple[dict[Slot, Node | None], dict[Node, float]]]:
+    def states(self, choices: Sequence[Choice], most: int) -> Iterator[State]:
+        """Yield the states of which these are; where there are over `most`, a sample of them."""
+        if sum(choice.count for choice in choices) <= most:
+            for choice in choices:
+                for data in itertools.product(*choice.data.values()):
+                    yield self._tree(choice, data)
+            return
+        chance = random.Random(most)  # the same each time
+        for choice in chance.choices(choices, [choice.count for choice in choices], k=most):
+            yield self._tree(choice, tuple(map(chance.choice, choice.data.values())))
+
+    def _choice(self, names: Names, times: Mapping[Node, float], cuts: int) -> Choice:
+        reached = {node for _, node in self._walk(names) if not node.is_folder}
+        files = sorted(reached, key=lambda node: node.number)
+        return Choice(names, times, {node: node.contents(cuts) for node in files})
+
+    def _journal_views(self) -> Iterator[tuple[Names, dict[Node, float]]]:
         synced = [self._slots[slot][place].number for slot, place in self._floors.items()]
         synced += [node.times[place][0] for node, place in self._time_floors.items()]
         for end in range(max(synced, default=0), self._changes + 1):
@@ -226,7 +255,7 @@ class Disk:
             }
             yield names, times
 
-    def _loose_views(self) -> Iterator[tuple[dict[Slot, Node | None], dict[Node, float]]]:
+    def _loose_views(self) -> Iterator[tuple[Names, dict[Node, float]]]:
         open_ = {
             slot: range(self._floors.get(slot, 0), len(updates))
             for slot, updates in self._slots.items()
@@ -252,18 +281,7 @@ class Disk:
         for values in itertools.product(*choices):
             yield dict(zip(nodes, values, strict=True))
 
-    def _contents(
-        self, names: Mapping[Slot, Node | None], times: Mapping[Node, float], cuts: int, most: int
-    ) -> Iterator[State]:
-        files = sorted(self._reachable(names), key=lambda node: node.number)
-        choices = [node.contents(cuts) for node in files]
-        for data in _product(choices, most):
-            yield self._tree(names, dict(zip(files, data, strict=True)), times)
-
-    def _reachable(self, names: Mapping[Slot, Node | None]) -> set[Node]:
-        return {node for _, node in self._walk(names) if not node.is_folder}
-
-    def _walk(self, names: Mapping[Slot, Node | None]) -> Iterator[tuple[str, Node]]:
+    def _walk(self, names: Names) -> Iterator[tuple[str, Node]]:
         inside: dict[Node, list[tuple[str, Node]]] = {}
         for (folder, name), node in names.items():
             if node is not None:
@@ -277,26 +295,12 @@ class Disk:
                 if node.is_folder:
                     todo.append((below, node))
 
-    def _tree(
-        self,
-        names: Mapping[Slot, Node | None],
-        data: Mapping[Node, bytes],
-        times: Mapping[Node, float],
-    ) -> State:
+    def _tree(self, choice: Choice, data: Sequence[bytes]) -> State:
+        content = dict(zip(choice.data, data, strict=True))
         return {
-            path: Leaf(None if node.is_folder else data[node], times[node], node.number)
-            for path, node in self._walk(names)
+            path: Leaf(content.get(node), choice.times[node], node.number)
+            for path, node in self._walk(choice.names)
         }
-
-
-def _product(choices: list[list[bytes]], most: int) -> Iterable[tuple[bytes, ...]]:
-    count = 1
-    for each in choices:
-        count *= len(each)
-    if count <= most:
-        return itertools.product(*choices)
-    chance = random.Random(count)  # the same each time
-    return (tuple(chance.choice(each) for each in choices) for _ in range(most))
 
 
 def materialise(state: State, root: Path, now: float) -> None:
