@@ -1,7 +1,8 @@
 #!/bin/sh
-# Boots the systemd of this machine once more, as PID 1 of namespaces of its own.
+# Boots the systemd of this machine once more, or that of another root, as PID 1 of
+# namespaces of its own.
 #
-#   unshare --mount --propagation private sh boot.sh keep CHECKOUT
+#   unshare --mount --propagation private sh boot.sh keep CHECKOUT [ROOT]
 #
 # prints the PID of the new systemd and keeps it until stdin is closed, be it by
 # the end of the tests or by their death. Nothing outside changes: the root file
@@ -24,7 +25,7 @@ keep() {
     (
         echo 0 > "$mine/cgroup.procs"
         exec unshare --mount --pid --fork --kill-child=KILL --uts --ipc --net --cgroup \
-            --propagation private sh "$0" boot "$1"
+            --propagation private sh "$0" boot "$1" "${2:-/}"
     ) &
     exec > /dev/null # a boot that dies early is seen as the end of the output
     cat
@@ -50,9 +51,13 @@ boot() {
 
     mount -t tmpfs -o mode=0755 tmpfs /run
     mkdir -m 0755 /run/upper /run/work /run/root
-    mount -t overlay -o lowerdir=/,upperdir=/run/upper,workdir=/run/work overlay /run/root
+    mount -t overlay -o "lowerdir=$2,upperdir=/run/upper,workdir=/run/work" overlay /run/root
     furnish /run/root
-    sh "$(dirname "$0")/seen.sh" mount "$1" /run/root/opt/aap /opt/aap
+    if [ "$2" = / ]; then
+        sh "$(dirname "$0")/seen.sh" mount "$1" /run/root/opt/aap /opt/aap
+    else # with the environment that root.sh made for its Python
+        sh "$(dirname "$0")/seen.sh" mount "$1" /run/root/opt/aap /opt/aap "$2"
+    fi
 
     # pivot_root, not chroot: in a chroot the kernel refuses user namespaces, and
     # every sandbox would look different. Shared, else credentials do not reach units.

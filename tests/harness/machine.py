@@ -283,6 +283,7 @@ def installed(machine: Machine, *words: str) -> Iterator[System]:
 def booted(checkout: Path = CHECKOUT) -> Iterator[Machine]:
     """Boot a systemd in namespaces; it ends with the block, or with this process.
 
+    AAP_TEST_ROOT names the root whose systemd it is, as root.sh makes one; else this machine's.
     Raises BootError where that cannot be done: not root, no rights, no systemd.
     """
     _check_prospects()
@@ -310,7 +311,7 @@ def _keeper(checkout: Path, log: Any) -> Iterator[int]:
     pipe = subprocess.PIPE
     # A session of its own: Ctrl-C is for the tests, which then end the machine in order.
     with subprocess.Popen(
-        [*keep, str(checkout)],
+        [*keep, str(checkout), os.environ.get("AAP_TEST_ROOT", "/")],
         stdin=pipe,
         stdout=pipe,
         stderr=log,

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Shows a checkout at a place where every user can run its virtual environment.
 #
-#   sh seen.sh mount CHECKOUT TARGET [SEEN_AS]    SEEN_AS: what TARGET will be called
+#   sh seen.sh mount CHECKOUT TARGET [SEEN_AS [ROOT]]
+#     SEEN_AS: what TARGET will be called; ROOT: where the environment is that fits there
 #   sh seen.sh end TARGET
 #
 # The checkout may lie in /tmp or be its owner's alone, and the programs of a virtual
@@ -21,7 +22,15 @@ show() {
         tar -C "$2/upper" -xf -
     mount -t overlay -o "lowerdir=$2/lower,upperdir=$2/upper,workdir=$2/work,metacopy=on" \
         overlay "$2"
+    if [ $# = 4 ]; then
+        mount --bind "$4/opt/aap/.venv" "$2/.venv"
+        mount -o remount,bind,ro "$2/.venv"
+        make_readable "$2"
+        chroot "${2%"$3"}" "$3/.venv/bin/python" -m compileall -q "$3/aap"
+        return
+    fi
     relocate "$1" "$2" "${3:-$2}"
+    make_readable "$2"
     # As an installer does. Users could not, and would compile at every start.
     "$2/.venv/bin/python" -m compileall -q -s "$2" -p "${3:-$2}" "$2/aap"
 }
@@ -34,11 +43,14 @@ relocate() { # FROM HERE TO
         xargs -r -d '\n' sed -i "s|^$from|$3|"
     { grep -lIF "$1/.venv/bin/" "$venv"/bin/* || true; } |
         xargs -r -d '\n' sed -i "1,3s|$from/.venv/bin/|$3/.venv/bin/|"
+}
+
+make_readable() {
     # Root's, and nobody else's to change: what root and the system's units run must be.
-    find "$2" -path "$2/.git" -prune -o ! -user root -exec chown -h root {} +
-    find "$2" -path "$2/.git" -prune -o ! -type l -perm /0022 -exec chmod go-w {} +
-    find "$2" -path "$2/.git" -prune -o ! -type l ! -perm -0004 -exec chmod go+rX {} +
-    find "$2" -maxdepth 0 ! -perm -0005 -exec chmod 0755 {} +
+    find "$1" -xdev -path "$1/.git" -prune -o ! -user root -exec chown -h root {} +
+    find "$1" -xdev -path "$1/.git" -prune -o ! -type l -perm /0022 -exec chmod go-w {} +
+    find "$1" -xdev -path "$1/.git" -prune -o ! -type l ! -perm -0004 -exec chmod go+rX {} +
+    find "$1" -maxdepth 0 ! -perm -0005 -exec chmod 0755 {} +
 }
 
 end() {

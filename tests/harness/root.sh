@@ -1,0 +1,52 @@
+#!/bin/sh
+# Makes the root of another Debian, for machines with another systemd and Python:
+#
+#   sh root.sh SUITE ROOT CHECKOUT
+#
+# ROOT is made once, by debootstrap, and its environment /opt/aap/.venv anew when the
+# checkout's dependencies change. Nothing of it is started here but pip, in a chroot.
+
+set -eu
+umask 022
+
+# What a machine of the tests needs, and what builds systemd-python.
+packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,iproute2,procps,sudo
+packages=$packages,python3,python3-venv,python3-dev,gcc,libc6-dev,pkg-config,libsystemd-dev
+packages=$packages,ca-certificates
+
+suite=$1 root=$2 checkout=$3
+
+make_root() {
+    rm -rf --one-file-system "$root.new"
+    mkdir -p "$root.new"
+    debootstrap --variant=minbase --include="$packages" "$suite" "$root.new" \
+        ${AAP_DEBIAN_MIRROR:+"$AAP_DEBIAN_MIRROR"}
+    mv "$root.new" "$root"
+}
+
+make_environment() {
+    wanted=$(sha256sum < "$checkout/pyproject.toml")
+    [ "$(cat "$root/opt/aap/.made" 2> /dev/null)" = "$wanted" ] && return
+    rm -rf --one-file-system "$root/opt/aap"
+    mkdir -p "$root/opt/aap"
+    tar -C "$checkout" --exclude=./.venv --exclude=./.git --exclude='./.*cache' -cf - . |
+        tar -C "$root/opt/aap" --no-same-owner -xf -
+    # The names and the certificates of the network that this machine is in.
+    cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+    cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
+    in_root python3 -m venv /opt/aap/.venv
+    in_root /opt/aap/.venv/bin/python -m pip --disable-pip-version-check --no-input install \
+        --no-cache-dir --progress-bar off --editable '/opt/aap[test]'
+    echo "$wanted" > "$root/opt/aap/.made"
+}
+
+in_root() {
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
+        unshare --mount --pid --fork --propagation private \
+        sh -c 'mount -t proc proc "$0/proc"; exec chroot "$0" "$@"' "$root" "$@"
+}
+
+exec 9> "$root.lock"
+flock 9
+[ -d "$root" ] || make_root
+make_environment
