@@ -28,6 +28,7 @@ from .wait import wait_until
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
 SEEN_AS = Path("/opt/aap")
+ROOT = os.environ.get("AAP_TEST_ROOT", "/")  # read now: no test sees what is set outside
 
 Argv = Sequence[str | os.PathLike[str]]
 Result = subprocess.CompletedProcess[str]
@@ -311,7 +312,7 @@ def _keeper(checkout: Path, log: Any) -> Iterator[int]:
     pipe = subprocess.PIPE
     # A session of its own: Ctrl-C is for the tests, which then end the machine in order.
     with subprocess.Popen(
-        [*keep, str(checkout), os.environ.get("AAP_TEST_ROOT", "/")],
+        [*keep, str(checkout), ROOT],
         stdin=pipe,
         stdout=pipe,
         stderr=log,

@@ -25,7 +25,7 @@ make_root() {
 }
 
 make_environment() {
-    wanted=$(sha256sum < "$checkout/pyproject.toml")
+    wanted=$(cat "$checkout/pyproject.toml" "$checkout"/packaging/lock/*.txt | sha256sum)
     [ "$(cat "$root/opt/aap/.made" 2> /dev/null)" = "$wanted" ] && return
     rm -rf --one-file-system "$root/opt/aap"
     mkdir -p "$root/opt/aap"
@@ -35,8 +35,14 @@ make_environment() {
     cp -L /etc/resolv.conf "$root/etc/resolv.conf"
     cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
     in_root python3 -m venv /opt/aap/.venv
-    in_root /opt/aap/.venv/bin/python -m pip --disable-pip-version-check --no-input install \
-        --no-cache-dir --progress-bar off --editable '/opt/aap[test]'
+    # As scripts/setup does it.
+    for what in "--require-hashes -r packaging/lock/build.txt" \
+        "--require-hashes -r packaging/lock/dev.txt" "--no-deps --editable ."; do
+        # shellcheck disable=SC2086
+        in_root env --chdir=/opt/aap .venv/bin/python -m pip --disable-pip-version-check \
+            --no-input install --no-cache-dir --progress-bar off --use-pep517 \
+            --no-build-isolation $what
+    done
     echo "$wanted" > "$root/opt/aap/.made"
 }
 
