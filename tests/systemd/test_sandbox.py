@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
-from harness.machine import User
+from harness.machine import Machine, System, User, installed
 from harness.wait import wait_until
 
 from aap.systemd import units
@@ -14,170 +18,262 @@ from aap.systemd import units
 pytestmark = pytest.mark.systemd
 
 WORKSPACE = ".openclaw/workspace"
-INBOX = f"{WORKSPACE}/.ai-agent-proxy/inbox"
 UNITS = ".config/systemd/user"
+SETUID = "/usr/local/bin/setuid-id"  # id(1), which says 0 where a setuid program is obeyed
+COMMON = ("/tmp/common", "/var/tmp/common")
+KEYCTL = {"x86_64": 250, "aarch64": 219}.get(os.uname().machine, 0)
 
-# Tries each thing and writes {"name": "" or why not} to the file $AAP_PROBE, or to stdout.
-PROBE = """\
-import json, os, pathlib, socket, subprocess, sys, time, traceback
-home = pathlib.Path.home()
-runtime = f"/run/user/{os.getuid()}"
-found = {}
+EVERYBODY = frozenset({"agent-user", "api-user", "agent-system", "api-system"})
+AGENTS = frozenset({"agent-user", "agent-system"})
+USERS = frozenset({"agent-user", "api-user"})
 
-def attempt(name, function):
-    try:
-        function()
-        found[name] = ""
-    except Exception as error:
-        found[name] = f"{type(error).__name__}: {error}"
-
-def run(*argv, **env):
-    done = subprocess.run(argv, env={**os.environ, **env}, capture_output=True, text=True)
-    if done.returncode:
-        raise OSError(done.stderr.strip())
-
-def connect(family, address):
-    with socket.socket(family, socket.SOCK_STREAM) as sock:
-        sock.settimeout(5)
-        sock.connect(address)
-
-def touch(path):
-    path = pathlib.Path(path)
-    path.write_text("x")
-    path.unlink()
-
-attempt("read ssh", lambda: (home / ".ssh/id").read_text())
-attempt("read secret", lambda: (home / ".config/aap/secrets/token").read_text())
-attempt("read config", lambda: (home / ".config/aap/aap.conf").read_text())
-attempt("write home", lambda: touch(home / "x"))
-attempt("write units", lambda: touch(home / ".config/systemd/user/x.service"))
-attempt("write codex", lambda: touch(home / ".codex/x"))
-attempt("write workspace", lambda: touch(home / ".openclaw/workspace/x"))
-attempt("write inbox", lambda: touch(home / ".openclaw/workspace/.ai-agent-proxy/inbox/.x"))
-attempt("write done", lambda: touch(home / ".openclaw/workspace/.ai-agent-proxy/done/.x"))
-attempt("write tmp", lambda: touch("/tmp/x"))
-attempt("write etc", lambda: touch("/etc/x"))
-attempt("reach tcp", lambda: connect(socket.AF_INET, ("127.0.0.1", LISTENER)))
-attempt("reach user bus", lambda: connect(socket.AF_UNIX, f"{runtime}/bus"))
-attempt("reach manager", lambda: connect(socket.AF_UNIX, f"{runtime}/systemd/private"))
-attempt("reach system bus", lambda: connect(socket.AF_UNIX, "/run/dbus/system_bus_socket"))
-def tune(path):
-    with open(path, "r+") as file:
-        file.write(file.read())
-
-attempt("tune the kernel", lambda: tune("/proc/sys/kernel/domainname"))
-attempt("trigger sysrq", lambda: open("/proc/sysrq-trigger", "w").close())
-attempt("tune a device", lambda: tune("/sys/kernel/uevent_seqnum"))
-own_group = pathlib.Path("/proc/self/cgroup").read_text().strip().partition("::")[2]
-attempt("leave its limits", lambda: pathlib.Path(f"/sys/fs/cgroup{own_group}/x").mkdir())
-attempt("gain privileges", lambda: run("grep", "-q", "NoNewPrivs:.*0", "/proc/self/status"))
-escape = ("systemd-run", "--user", "--collect", "--wait", "touch", str(home / "escaped"))
-attempt("escape", lambda: run(*escape, XDG_RUNTIME_DIR=runtime))
-attempt("namespace", lambda: run("unshare", "--user", "true"))
-attempt("another process's files",
-        lambda: pathlib.Path(f"/proc/{MANAGER}/root{home}/.ssh/id").read_text())
-attempt("another process's memory", lambda: open(f"/proc/{MANAGER}/mem", "rb").close())
-text = json.dumps(found)
-where = home / ".openclaw/workspace/found.json"
-try:
-    where.with_name("found.new").write_text(text)
-    where.with_name("found.new").rename(where)
-except OSError:
-    print("PROBED " + text, flush=True)
-"""
-
-
-def prepare(user: User) -> str:
-    """Lay out what the probe looks for; return the path of the probe, made executable."""
-    user.write(".ssh/id", "secret\n", 0o600)
-    user.write(".config/aap/secrets/token", "secret\n", 0o600)
-    user.write(".codex/config.toml", "")
-    user.write(f"{UNITS}/.keep", "")
-    manager = user.machine.systemctl("show", f"user@{user.uid}", "--property=MainPID", "--value")
-    facts = f"#!/usr/bin/python3\nMANAGER = {manager}\nLISTENER = 7020\n"
-    probe = str(user.write(f"{WORKSPACE}/probe", facts + PROBE, 0o755))
-    user.write(".config/aap/aap.conf", f"AGENT_CLI={probe}\nIDLE_EXIT=1s\n", 0o600)
-    return probe
+# Who may do what probe.py tries; nobody, where nobody is named.
+ALLOWED = {
+    "read config": EVERYBODY,
+    "read keys": EVERYBODY,
+    "read secret": {"api-user", "api-system"},
+    "read ssh": set(),
+    "read gnupg": set(),
+    "read aws": set(),
+    # A home that its owner has opened to all is open to a user's agent, as to any program.
+    "read neighbour": USERS,
+    # In a user namespace the kernel gives no proc of its own, and ProtectProc= goes unheard.
+    "see root's processes": USERS,
+    "read a process's files": set(),
+    "read a process's memory": set(),
+    "write home": set(),
+    "write units": set(),
+    "write codex": AGENTS,
+    "write workspace": AGENTS,
+    "write inbox": EVERYBODY,
+    "write done": AGENTS,
+    "write another workspace's inbox": {"api-user", "api-system"},
+    "write another workspace's notes": set(),
+    "write etc": set(),
+    "write usr": set(),
+    "write the common tmp": set(),
+    "write the common var-tmp": set(),
+    "tune the kernel": set(),
+    "trigger sysrq": set(),
+    "tune a device": set(),
+    "leave its limits": set(),
+    "lay a setuid file": set(),
+    "make a device": set(),
+    "reach tcp": AGENTS,
+    "reach udp": AGENTS,
+    "open a raw socket": set(),
+    "open a packet socket": set(),
+    "open a vsock": set(),
+    "reach the user's bus": set(),
+    "reach the user's manager": set(),
+    "reach the system bus": set(),
+    "reach the system's manager": set(),
+    "escape by systemd-run": set(),
+    "escape by the system's systemd-run": set(),
+    "be root by a setuid program": set(),
+    "trace a process": set(),
+    # The same account: systemd 257 knows PrivatePIDs=, 252 nothing that would keep it.
+    "signal a process": EVERYBODY,
+    "make a user namespace": set(),
+    "mount": set(),
+    "find a key of the user's": set(),
+    "change personality": set(),
+    "run in real time": set(),
+    "set the clock": set(),
+    "name the machine": set(),
+    "write code and run it": AGENTS,  # node compiles while it runs
+}
+# What an ordinary program of the user may not do either: no proof that the sandbox does it.
+BEYOND_ANYBODY = {
+    *("write etc", "write usr", "tune the kernel", "trigger sysrq"),
+    *("tune a device", "make a device", "open a raw socket", "open a packet socket"),
+    *("reach the system's manager", "escape by the system's systemd-run", "run in real time"),
+    *("set the clock", "name the machine", "leave its limits"),
+}
 
 
-@pytest.fixture
-def listener(user: User) -> Iterator[None]:
-    """Something on this machine that could be talked to."""
-    code = "import socket,time; s=socket.create_server(('127.0.0.1',7020)); time.sleep(600)"
-    process = user.start(["/usr/bin/python3", "-c", code])
-    wait_until(lambda: ":7020" in user.machine.run(["ss", "-ltnH"]).stdout, 10, "the listener")
-    yield
-    user.machine.run(["pkill", "-f", "create_server.*7020"], check=False)
-    process.wait(10)
+def lay_out(somebody: User, config: str) -> Path:
+    """Put there what the probe looks for; return the command that runs it."""
+    workspace, settings = places(somebody)
+    for path in (".ssh/id", ".gnupg/x", ".aws/x"):
+        somebody.write(path, "secret\n", 0o600)
+    for path in (".codex/config.toml", f"{UNITS}/.keep"):
+        somebody.write(path, "")
+    owner = somebody.machine if isinstance(somebody, System) else somebody
+    for path, text in (("secrets/token", "secret"), ("keys", ""), ("aap.conf", config)):
+        command = f"mkdir -p {settings}/secrets; cat > {settings}/{path}"
+        owner.run(["sh", "-c", command], stdin=text)
+    lure = f"cp /usr/bin/id {SETUID}; chmod 4755 {SETUID}; mkdir -pm 1777 {' '.join(COMMON)}"
+    somebody.machine.run(["sh", "-c", lure])
+    words = f"{KEYCTL - 2}, b'user', b'aap-probe', b'x', 1, -4"  # add_key(2), into @u
+    key = f"import ctypes; ctypes.CDLL(None).syscall({words})"
+    somebody.run(["/usr/bin/python3", "-c", key])
+    facts = facts_of(somebody, workspace, settings)
+    somebody.write(workspace / "facts.json", json.dumps(facts))
+    facts |= {"workshop": "/tmp", "result": "/nowhere/found.json"}
+    somebody.write(workspace / "facts-api.json", json.dumps(facts))
+    text = "#!/usr/bin/python3\n" + Path(__file__).with_name("probe.py").read_text()
+    return somebody.write(workspace / "probe", text, 0o755)
 
 
-def as_agent(user: User) -> dict[str, str]:
-    """Have the worker run the probe as its agent."""
-    prepare(user)
-    user.aap("install", "--user")
-    user.aap("inbox", "add", "--text", "look around")
-    found = user.path(f"{WORKSPACE}/found.json")
-    wait_until(found.exists, 30, "the agent to have looked around")
-    said: dict[str, str] = json.loads(found.read_text())
-    return said
+def places(somebody: User) -> tuple[Path, Path]:
+    """The workspace, and the folder of the settings."""
+    if isinstance(somebody, System):
+        return somebody.home / "workspace", Path("/etc/aap")
+    return somebody.home / WORKSPACE, somebody.home / ".config/aap"
 
 
-def as_api(user: User) -> dict[str, str]:
-    """Run the probe in the place of the API, in its unit with all its settings."""
-    probe = prepare(user)
-    start = f"[Service]\nType=exec\nExecStart=\nExecStart={probe}\nRestart=no\n"
-    user.write(f"{UNITS}/aap-api.service.d/probe.conf", start)
-    user.aap("install", "--user")
-    user.systemctl("start", "aap-api.service", check=False)
-
-    def printed() -> list[str]:
-        lines = user.journal("--unit=user@*", f"_UID={user.uid}", "--output=cat").splitlines()
-        return [line for line in lines if line.startswith("PROBED ")]
-
-    line = wait_until(printed, 30, "the probe's result")[-1]
-    said: dict[str, str] = json.loads(line.removeprefix("PROBED "))
-    return said
-
-
-def allowed(found: dict[str, str]) -> set[str]:
-    return {name for name, why_not in found.items() if not why_not}
-
-
-@pytest.mark.usefixtures("listener")
-def test_the_agent_can_work_and_cannot_get_out(user: User) -> None:
-    found = as_agent(user)
-    assert allowed(found) == {
-        "read config",
-        "write codex",
-        "write workspace",
-        "write inbox",
-        "write done",
-        "write tmp",
-        "reach tcp",
+def facts_of(somebody: User, workspace: Path, settings: Path) -> dict[str, Any]:
+    """What the probe must be told."""
+    home, spool = somebody.home, workspace / ".ai-agent-proxy"
+    other = f"{home}/.openclaw/other/.ai-agent-proxy"
+    victim = somebody.machine.run(["pgrep", "-u", somebody.name, "-f", "sleep 7020"]).stdout
+    units_folder = "/etc/systemd/system" if isinstance(somebody, System) else f"{home}/{UNITS}"
+    files = {"ssh": ".ssh/id", "gnupg": ".gnupg/x", "aws": ".aws/x"}
+    own = {"secret": "secrets/token", "keys": "keys", "config": "aap.conf"}
+    return {
+        "files": {
+            **{name: f"{home}/{path}" for name, path in files.items()},
+            **{name: f"{settings}/{path}" for name, path in own.items()},
+            "neighbour": "/home/neighbour/note",
+        },
+        "folders": {
+            "home": str(home),
+            "units": units_folder,
+            "codex": f"{home}/.codex",
+            "workspace": str(workspace),
+            "inbox": f"{spool}/inbox",
+            "done": f"{spool}/done",
+            "another workspace's inbox": f"{other}/inbox",
+            "another workspace's notes": f"{other}/notes",
+            "etc": "/etc",
+            "usr": "/usr",
+            "the common tmp": COMMON[0],
+            "the common var-tmp": COMMON[1],
+        },
+        "runtime": f"/run/user/{somebody.uid}",
+        "port": 7020,
+        "victim": int(victim.split()[0]),
+        "setuid": SETUID,
+        "keyctl": KEYCTL,
+        "escaped": f"{home}/escaped",
+        "workshop": str(workspace),
+        "result": f"{workspace}/found.json",
     }
-    assert not user.path("escaped").exists()
 
 
-@pytest.mark.usefixtures("listener")
-def test_the_api_writes_inboxes_only_and_has_no_network(user: User) -> None:
-    found = as_api(user)
-    assert allowed(found) == {"read secret", "read config", "write inbox", "write tmp"}
-    assert not user.path("escaped").exists()
+@contextmanager
+def surroundings(machine: Machine, somebody: User) -> Iterator[None]:
+    """Things that could be reached: a listener, a process, a neighbour."""
+    code = "import socket,time; s=socket.create_server(('127.0.0.1',7020)); time.sleep(600)"
+    listener = machine.start(["/usr/bin/python3", "-c", code])
+    victim = somebody.start(["sleep", "7020"])
+    neighbour = machine.add_user("neighbour", linger=False)
+    neighbour.write("note", "hello")
+    machine.run(["chmod", "755", neighbour.home])
+    wait_until(lambda: ":7020" in machine.run(["ss", "-ltnH"]).stdout, 10, "the listener")
+    try:
+        yield
+    finally:
+        machine.run(["pkill", "-f", "create_server.*7020|sleep 7020"], check=False)
+        machine.remove_user(neighbour)
+        for process in (listener, victim):
+            process.wait(10)
 
 
-@pytest.mark.usefixtures("listener")
-def test_with_the_home_as_workspace_the_ways_out_stay_shut(user: User) -> None:
-    prepare(user)
-    user.write(".config/aap/aap.conf", f"AGENT_CLI={user.home}/{WORKSPACE}/probe\n", 0o600)
-    words = ("--workspace", str(user.home))
-    printed = json.loads(user.aap("install", "--user", "--json", *words).stdout)
-    assert any("holds your home" in note for note in printed["notes"])
-    user.aap("inbox", "add", "--text", "look around", *words)
-    found = user.path(f"{WORKSPACE}/found.json")
+def as_agent(somebody: User, probe: Path) -> dict[str, str]:
+    """Have the worker run the probe as its agent."""
+    somebody.aap("inbox", "add", "--text", "look around")
+    found = somebody.machine.path(probe.with_name("found.json"))
     wait_until(found.exists, 30, "the agent to have looked around")
-    said = allowed(json.loads(found.read_text()))
+    return dict(json.loads(found.read_text()))
+
+
+def as_api(somebody: User, probe: Path) -> dict[str, str]:
+    """Run the probe in the place of the API, in its unit with all its settings."""
+    command = f"{probe} {probe.with_name('facts-api.json')}"
+    start = f"[Service]\nType=exec\nExecStart=\nExecStart={command}\nRestart=no\n"
+    system = isinstance(somebody, System)
+    folder = f"/run/systemd/{'system' if system else 'user'}/aap-api.service.d"
+    command = 'mkdir -p "$1"; cat > "$1/probe.conf"'
+    somebody.machine.run(["sh", "-c", command, "sh", folder], stdin=start)
+    try:
+        somebody.systemctl("daemon-reload")
+        somebody.systemctl("restart", "aap-api.service", check=False)
+        printed = wait_until(lambda: lines_of(somebody), 30, "the probe's result")
+    finally:
+        somebody.machine.run(["rm", "-r", folder])
+        somebody.systemctl("daemon-reload")
+    return dict(json.loads(printed[-1].removeprefix("PROBED ")))
+
+
+def lines_of(somebody: User) -> list[str]:
+    lines = somebody.journal("--output=cat").splitlines()
+    return [line for line in lines if line.startswith("PROBED ")]
+
+
+def look_around(somebody: User, mode: str) -> dict[str, dict[str, str]]:
+    """Run the probe as agent, as API, and as what it is outside of every sandbox."""
+    with surroundings(somebody.machine, somebody):
+        workspace = somebody.home / (WORKSPACE if mode == "user" else "workspace")
+        config = f"AGENT_CLI={workspace}/probe {workspace}/facts.json\n"
+        probe = lay_out(somebody, config)
+        somebody.aap("install", f"--{mode}")
+        somebody.aap("workspace", "add", "other", f"{somebody.home}/.openclaw/other")
+        found = {f"agent-{mode}": as_agent(somebody, probe), f"api-{mode}": as_api(somebody, probe)}
+        assert not somebody.machine.path(somebody.home / "escaped").exists()
+        somebody.run([probe, probe.with_name("facts.json")])
+        result = somebody.machine.path(probe.with_name("found.json"))
+        return {**found, f"outside-{mode}": json.loads(result.read_text())}
+
+
+@pytest.fixture(scope="module")
+def found(machine: Machine) -> dict[str, dict[str, str]]:
+    """What each could do, by who it is."""
+    user = machine.add_user("probing", uid=1990)
+    try:
+        of_user = look_around(user, "user")
+        user.aap("uninstall", "--user")
+    finally:
+        machine.remove_user(user)
+    with installed(machine) as system:
+        return of_user | look_around(system, "system")
+
+
+@pytest.mark.parametrize("who", sorted(EVERYBODY))
+@pytest.mark.parametrize("what", ALLOWED)
+def test_the_sandbox(found: dict[str, dict[str, str]], what: str, who: str) -> None:
+    why_not = found[who][what]
+    if who in ALLOWED[what]:
+        assert why_not == ""
+    else:
+        assert why_not != ""
+
+
+def test_all_that_is_tried_is_in_the_table(found: dict[str, dict[str, str]]) -> None:
+    assert set(found["agent-user"]) == set(ALLOWED)
+
+
+def test_without_the_sandbox_it_could_be_done(found: dict[str, dict[str, str]]) -> None:
+    """Else its refusal would prove nothing."""
+    possible = {what for what, why_not in found["outside-user"].items() if not why_not}
+    assert set(ALLOWED) - BEYOND_ANYBODY - possible == set()
+
+
+def test_with_the_home_as_workspace_the_ways_out_stay_shut(user: User) -> None:
+    with surroundings(user.machine, user):
+        config = f"AGENT_CLI={user.home}/{WORKSPACE}/probe {user.home}/{WORKSPACE}/facts.json\n"
+        lay_out(user, config)
+        words = ("--workspace", str(user.home))
+        printed = json.loads(user.aap("install", "--user", "--json", *words).stdout)
+        assert any("holds your home" in note for note in printed["notes"])
+        user.aap("inbox", "add", "--text", "look around", *words)
+        found = user.path(f"{WORKSPACE}/found.json")
+        wait_until(found.exists, 30, "the agent to have looked around")
+    said = {what for what, why_not in json.loads(found.read_text()).items() if not why_not}
     assert "write home" in said
-    assert said.isdisjoint({"read ssh", "read secret", "write units", "escape", "reach manager"})
+    out = {"read ssh", "read secret", "write units", "escape by systemd-run"}
+    assert said.isdisjoint({*out, "reach the user's manager", "reach the user's bus"})
 
 
 @pytest.fixture
@@ -196,10 +292,15 @@ def confined(user: User) -> User:
 
 def test_without_namespaces_the_rest_holds_and_is_said(confined: User) -> None:
     user = confined
-    found = as_agent(user)
+    with surroundings(user.machine, user):
+        config = f"AGENT_CLI={user.home}/{WORKSPACE}/probe {user.home}/{WORKSPACE}/facts.json\n"
+        probe = lay_out(user, config)
+        user.aap("install", "--user")
+        found = as_agent(user, probe)
+    said = {what for what, why_not in found.items() if not why_not}
     # What only a mount namespace can do is not done, and nobody is told otherwise.
-    assert {"read ssh", "escape", "reach manager"} <= allowed(found), found
-    assert {"namespace", "write etc"}.isdisjoint(allowed(found))
+    assert {"read ssh", "escape by systemd-run", "reach the user's manager"} <= said, found
+    assert {"make a user namespace", "write etc"}.isdisjoint(said)
     printed = json.loads(user.aap("install", "--user", "--json").stdout)
     assert printed["sandbox"] == "seccomp"
     assert any("only a part of the sandbox" in note for note in printed["notes"])
