@@ -8,7 +8,9 @@ reports a write-back error once and drops the pages.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -134,6 +136,37 @@ def remove_empty(folders: list[Path]) -> None:
     for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
         with suppress(OSError):
             folder.rmdir()
+
+
+@contextmanager
+def real_folder(folder: Path) -> Iterator[int]:
+    """Open a folder of ours for the length of the block, as a descriptor; no link in its place."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def open_plain(path: Path) -> int:
+    """Open a regular file for reading, and nothing else.
+
+    Whoever may write a folder of ours may put anything there: no link is followed (it could
+    point at a secret), nothing is waited for (a FIFO). Raises OSError, EINVAL where it is no
+    regular file.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def read_plain(path: Path, limit: int | None = None) -> bytes:
+    """Return what is in a regular file, as `open_plain` opens it."""
+    fd = open_plain(path)
+    with naming(path), os.fdopen(fd, "rb", buffering=0) as file:
+        return file.read() if limit is None else file.read(limit)
 
 
 def write_all(fd: int, data: bytes) -> None:

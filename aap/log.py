@@ -9,6 +9,7 @@ Values are bare words or JSON strings, so a line never breaks and greps well.
 from __future__ import annotations
 
 import os
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ from aap import files
 
 LEVELS = {"error": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}  # as syslog(3) has them
 TEXT_MARK = "|"
+
+_DAY = re.compile(r"[0-9]+-[0-9][0-9]-[0-9][0-9]\.log", re.ASCII)
 
 
 class Line(NamedTuple):
@@ -117,10 +120,11 @@ class DailyLog:
     def prune(self, max_age: float) -> None:
         """Delete the files of days that ended over `max_age` seconds ago."""
         oldest = time.strftime("%Y-%m-%d.log", time.gmtime(time.time() - max_age))
-        for path in self._folder.glob("[0-9]*-[0-9][0-9]-[0-9][0-9].log"):
-            if path.name < oldest:
-                with suppress(OSError):
-                    path.unlink()
+        with suppress(OSError), files.real_folder(self._folder) as folder:
+            for name in os.listdir(folder):
+                if _DAY.fullmatch(name) and name < oldest:
+                    with suppress(OSError):
+                        os.unlink(name, dir_fd=folder)
 
     def _print(self, line: str) -> None:
         with suppress(OSError):
@@ -135,7 +139,10 @@ class DailyLog:
         if day == self._day:
             return
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(self._folder / f"{day}.log", flags, files.FILE_MODE)
+        # O_NONBLOCK: a FIFO in its place is an error (ENXIO), and waits for no reader.
+        flags |= os.O_NONBLOCK
+        with files.real_folder(self._folder) as folder:
+            fd = os.open(f"{day}.log", flags, files.FILE_MODE, dir_fd=folder)
         if self._fd >= 0:
             os.close(self._fd)
         self._fd, self._day = fd, day

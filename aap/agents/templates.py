@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from aap import files
+
 FOLDER = "templates"
 MAX_BYTES = 16 * 1024  # a prompt may have to fit into one argument of a command
 
@@ -63,9 +65,7 @@ def load(root: Path, name: str) -> Template:
     """
     path = root / FOLDER / f"{name}.txt"
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-        text = raw.decode("utf-8")
+        text = files.read_plain(path, MAX_BYTES + 1).decode("utf-8")
     except FileNotFoundError:
         return Template(BUILT_IN[name])
     except (OSError, UnicodeDecodeError) as error:

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from aap import identity
+from aap import files, identity
 from aap.inbox import Pause, Spool, read_pause
 from aap.log import Line, parse_line
 from aap.message import State, id_time
@@ -101,7 +101,7 @@ def _next_retry(spool: Spool) -> float | None:
 def read_outage(root: Path) -> Outage | None:
     """Return the agent's outage that the worker wrote down, if there is one."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        values = json.loads((root / "OUTAGE").read_text("utf-8"))
+        values = json.loads(files.read_plain(root / "OUTAGE"))
         return Outage(str(values["reason"]), float(values["since"]), float(values["retry_at"]))
     return None
 
@@ -109,7 +109,7 @@ def read_outage(root: Path) -> Outage | None:
 def read_run(spool: Spool) -> Run | None:
     """Return the run that goes on; a killed worker's last word of one counts for nothing."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        facts = json.loads((spool.root / "RUN").read_bytes())
+        facts = json.loads(files.read_plain(spool.root / "RUN"))
         if spool.lock_holder():
             return Run(
                 str(facts["agent"]),
@@ -133,7 +133,7 @@ def read_last_run(logs: Path) -> LastRun | None:
 
 def _backwards(path: Path) -> Iterator[Line]:
     """Give the events of a day's log, the newest first."""
-    with path.open("rb") as file:
+    with os.fdopen(files.open_plain(path), "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
         raw = file.read()
     for each in reversed(raw.splitlines()):

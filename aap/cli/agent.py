@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from aap import files
 from aap.cli import output
 from aap.cli.place import Place
 from aap.errors import AapError, Exit, NotFoundError, NotRunningError
@@ -52,7 +53,7 @@ def _sessions(place: Place) -> list[dict[str, Any]]:
     found = []
     for path in sorted((place.spool.root / "sessions").glob("*.json")):
         try:
-            facts = json.loads(path.read_bytes())
+            facts = json.loads(files.read_plain(path))
         except (OSError, ValueError):
             continue
         keys = ("conversation", "id", "started", "runs", "failures")
@@ -83,7 +84,7 @@ def init(place: Place, *, conversation: str | None = None) -> int:
 
 def _belongs(path: Path, conversation: str) -> bool:
     try:
-        return bool(json.loads(path.read_bytes()).get("conversation") == conversation)
+        return bool(json.loads(files.read_plain(path)).get("conversation") == conversation)
     except (OSError, ValueError):
         return False
 

@@ -221,7 +221,7 @@ def _last_events(logs: Path) -> list[str]:
     found: list[str] = []
     with suppress(OSError):
         for name in sorted(os.listdir(logs), reverse=True)[:7]:
-            text = (logs / name).read_text("utf-8", "replace")
+            text = files.read_plain(logs / name).decode("utf-8", "replace")
             found = [line for raw in text.splitlines() for line in _event(raw)] + found
             if len(found) > EVENTS:
                 break

@@ -457,7 +457,7 @@ def _logged_conversations(spool: Spool) -> Iterator[str]:
 
     with suppress(FileNotFoundError):
         for name in sorted(os.listdir(spool.logs))[-2:]:
-            with (spool.logs / name).open("rb") as file:
+            with os.fdopen(files.open_plain(spool.logs / name), "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
                 lines = [line for line in file.read().splitlines() if b" conversation=" in line]
             for raw in lines:

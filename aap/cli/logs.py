@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from aap import files
 from aap.cli import output, when
 from aap.cli.journal import Journal
 from aap.cli.place import Place
@@ -169,7 +170,7 @@ class DailyFiles:
     def read(self, only: Sequence[bytes] = ()) -> Iterator[Line]:
         """Give the whole lines since the last call, oldest first; with `only`, no others."""
         for name in self._names():
-            with suppress(FileNotFoundError), (self._folder / name).open("rb") as file:
+            with suppress(FileNotFoundError), _open(self._folder / name) as file:
                 file.seek(self._offsets.get(name, 0))
                 for raw in file:
                     if not raw.endswith(b"\n"):
@@ -195,6 +196,10 @@ class DailyFiles:
             line = Line(self._last_time or self._since, "info", "log", "output", {}, text)
         self._last_time = line.time
         return line if line.time >= self._since else None
+
+
+def _open(path: Path) -> BinaryIO:
+    return os.fdopen(files.open_plain(path), "rb")
 
 
 def _follow(files: DailyFiles, journal: Journal | None, choice: Choice, as_json: bool) -> None:

@@ -164,8 +164,7 @@ def _generation(path: Path) -> int:
 
 def _bytes(path: Path) -> bytes:
     try:
-        with files.naming(path):
-            return path.read_bytes()
+        return files.read_plain(path)
     except FileNotFoundError:
         return b""
 

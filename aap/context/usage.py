@@ -72,14 +72,14 @@ def record(root: Path, facts: dict[str, Any]) -> None:
     files.make_folder(path.parent)
     files.append_line(path, json.dumps(facts))
     if path.stat().st_size > MAX_BYTES:
-        lines = path.read_bytes().splitlines(keepends=True)
+        lines = files.read_plain(path).splitlines(keepends=True)
         files.write_atomic(path, b"".join(lines[-KEEP_LINES:]))
 
 
 def read_runs(root: Path, most: int = MAX_BYTES) -> list[Run]:
     """Return the runs of the last `most` bytes, the oldest first; torn lines are left out."""
     try:
-        fd = os.open(root / FILE, os.O_RDONLY | os.O_CLOEXEC)
+        fd = files.open_plain(root / FILE)
     except FileNotFoundError:
         return []
     try:

@@ -24,7 +24,7 @@ def check_format(root: Path) -> None:
     that were made before there was one.
     """
     try:
-        text = (root / FILE).read_bytes().strip()
+        text = files.read_plain(root / FILE).strip()
     except (FileNotFoundError, NotADirectoryError):
         return
     if text != b"%d" % NUMBER:

@@ -45,7 +45,7 @@ def read_pause(root: Path) -> Pause | None:
         if stat.S_ISREG(made.st_mode):
             import json
 
-            facts = json.loads(path.read_bytes())
+            facts = json.loads(files.read_plain(path))
             unwatched = facts["unwatched"] is True
             return Pause(float(facts["since"]), str(facts["reason"]), unwatched)
     return Pause(made.st_mtime)

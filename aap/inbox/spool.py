@@ -25,6 +25,7 @@ from aap import files
 from aap.errors import NotFoundError, TryAgainError, UsageError
 from aap.inbox import twins
 from aap.inbox.entry import Entry, is_visible, read_entry
+from aap.inbox.format import FILE as FORMAT
 from aap.inbox.format import check_format, mark_format
 from aap.message import ID_CHARS, PRINT_CHARS, IdClock, Name, State, id_time, parse_name
 
@@ -67,6 +68,15 @@ def _flock(fd: int, deadline: float, complaint: str = _OTHER_WORKER) -> None:
             if time.monotonic() >= deadline:
                 raise TryAgainError(complaint) from None
             time.sleep(0.05)
+
+
+def _is_odd(path: Path) -> bool:
+    """Whether there is neither a folder nor a regular file, but a link, a FIFO or the like."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISDIR(mode) or stat.S_ISREG(mode))
 
 
 def _sync_file(path: Path) -> None:
@@ -115,15 +125,27 @@ class Spool:
         """The folder of the daily logs."""
         return self.root / LOGS
 
-    def create(self) -> None:
+    def create(self) -> list[str]:
         """Make the folders that are missing; whoever writes here calls it first.
 
-        Raises FormatError, and touches nothing, if a newer aap wrote the spool.
+        Returns the names of what was in the place of ours and had to go: a link would lead
+        messages, and deletions, somewhere else; what it leads to stays. Raises FormatError,
+        and touches nothing, if a newer aap wrote the spool.
         """
+        names = (*(state.value for state in State), NOTES, LOGS, CONTEXT)
+        gone = self._clear([FORMAT])
         check_format(self.root)
-        for name in (*(state.value for state in State), NOTES, LOGS, CONTEXT):
+        gone += self._clear([LOCK, *names])
+        for name in names:
             files.make_folder(self.root / name)
         mark_format(self.root)
+        return gone
+
+    def _clear(self, names: list[str]) -> list[str]:
+        odd = [name for name in names if _is_odd(self.root / name)]
+        for name in odd:
+            (self.root / name).unlink()
+        return odd
 
     @contextmanager
     def lock(self, patience: float = 0.0) -> Iterator[None]:
@@ -146,7 +168,7 @@ class Spool:
     def lock_holder(self) -> int:
         """Return the pid of the worker that holds the lock; 0 if none does, -1 if unknown."""
         try:
-            fd = os.open(self.root / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            fd = files.open_plain(self.root / LOCK)
         except FileNotFoundError:
             return 0
         try:
@@ -356,14 +378,7 @@ class Spool:
         Raises OSError(EINVAL) for what is no regular file: nothing in the spool
         is followed (a link could point at a secret) or waited for (a FIFO).
         """
-        fd = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise OSError(errno.EINVAL, "not a regular file", str(entry.path))
-            with files.naming(entry.path), os.fdopen(fd, "rb", buffering=0, closefd=False) as file:
-                return file.read() if limit is None else file.read(limit)
-        finally:
-            os.close(fd)
+        return files.read_plain(entry.path, limit)
 
     def retry_at(self, entry: Entry) -> float | None:
         """Seconds since the epoch at which a deferred message is due; None for any other."""
@@ -390,7 +405,7 @@ class Spool:
         """What was noted of a message, oldest first; what is no object, as a torn line, is not."""
         try:
             with files.naming(self._notes_path(message_id)):
-                text = self._notes_path(message_id).read_bytes().decode("utf-8", "replace")
+                text = files.read_plain(self._notes_path(message_id)).decode("utf-8", "replace")
         except FileNotFoundError:
             return []
         import json  # 1.5 ms, and few messages have notes
@@ -590,6 +605,8 @@ class Spool:
 
         Only done/ is ever pruned. Returns how many were deleted.
         """
+        if self.folder(State.DONE).is_symlink():
+            return 0  # what it leads to may be anything
         done = self.entries(State.DONE)
         surplus = len(done) - max_count
         old = [

@@ -78,7 +78,7 @@ def _read_run(root: Path) -> _Run | None:
     """Return the run that the event is of, if it is about conversations."""
     with suppress(OSError, ValueError, LookupError, TypeError, FormatError):
         check_format(root)
-        facts = json.loads((root / RUN_FILE).read_bytes())
+        facts = json.loads(files.read_plain(root / RUN_FILE))
         conversations = frozenset(map(str, facts["conversations"]))
         key = f"{facts.get('pid')}/{facts.get('started')}"
         return _Run(key, conversations) if conversations else None
@@ -87,7 +87,7 @@ def _read_run(root: Path) -> _Run | None:
 
 def _read_told(root: Path, run: _Run) -> frozenset[str]:
     try:
-        lines = (root / TOLD_FILE).read_text("ascii", "replace").splitlines()
+        lines = files.read_plain(root / TOLD_FILE).decode("ascii", "replace").splitlines()
     except OSError:
         return frozenset()
     words = [line.split(" ") for line in lines]

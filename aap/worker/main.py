@@ -35,8 +35,10 @@ def main(argv: list[str]) -> int:
         if mode == "--try":
             return _try_out(workspace)
         spool = Spool(workspace / SPOOL_FOLDER)
-        spool.create()
+        gone = spool.create()
         log = DailyLog(spool.logs)
+        for name in gone:
+            log.event("warning", "worker", "link-removed", name=name)
         return _sweep(spool, log) if mode == "--sweep" else _work(spool, log)
     except AapError as error:
         _complain(f"{error} ({error.hint})" if error.hint else str(error))

@@ -73,7 +73,7 @@ class Slot:
     def read(self) -> Session | None:
         """Return the session; None if there is none that can be read."""
         try:
-            facts = json.loads(self._path.read_bytes())
+            facts = json.loads(files.read_plain(self._path))
             # Other members are a newer aap's.
             known = {field: facts[field] for field in Session._fields if field in facts}
             return Session(**{**known, "counted": tuple(facts.get("counted", (0, 0, 0)))})
