@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Exit(IntEnum):
@@ -49,6 +52,21 @@ def describe(error: OSError) -> str:
     """Say which file it was, where that is known, and the kernel's word for what happened."""
     where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
     return f"{where}{error.strerror or error}"
+
+
+def for_all(things: Iterable[T], act: Callable[[T], object]) -> None:
+    """Do `act` for each thing, for the rest too where the system fails one; then raise that error.
+
+    Raises the first OSError; any other exception at once.
+    """
+    failed = None
+    for thing in things:
+        try:
+            act(thing)
+        except OSError as error:
+            failed = failed or error
+    if failed:
+        raise failed
 
 
 class AapError(Exception):

@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -41,18 +41,6 @@ def fsync_folder(folder: Path) -> None:
             os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def fsync_folders(folders: Iterable[Path]) -> None:
-    """Make the names in each folder durable, in the others too where one fails; then raise."""
-    failed = None
-    for folder in folders:
-        try:
-            fsync_folder(folder)
-        except OSError as error:
-            failed = failed or error
-    if failed:
-        raise failed
 
 
 def sync_file_system(fd: int) -> bool:

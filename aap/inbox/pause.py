@@ -34,12 +34,12 @@ def read_pause(root: Path) -> Pause | None:
     """Return the pause of the spool at `root`; None if it is not paused.
 
     What cannot be read is a pause all the same: a file of this name, made by
-    `touch`, is what somebody meant by it.
+    `touch`, is what somebody meant by it. Raises OSError where it cannot be told.
     """
     path = root / FILE
     try:
         made = path.lstat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     with suppress(OSError, ValueError, LookupError, TypeError):
         if stat.S_ISREG(made.st_mode):

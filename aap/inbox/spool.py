@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aap import files
-from aap.errors import NotFoundError, TryAgainError, UsageError
+from aap.errors import NotFoundError, TryAgainError, UsageError, for_all
 from aap.inbox import twins
 from aap.inbox.entry import Entry, is_visible, read_entry
 from aap.inbox.format import FILE as FORMAT
@@ -446,7 +446,7 @@ class Spool:
             yield
         finally:
             folders, self._unsynced = self._unsynced, None
-            files.fsync_folders(folders)
+            for_all(folders, files.fsync_folder)
 
     def _move(self, entry: Entry, state: State, name: Name | None = None) -> Entry:
         self._untwin(entry)
@@ -528,8 +528,18 @@ class Spool:
     def defer(self, entry: Entry, at: float, reason: str) -> Entry:
         """Put a message off until `at`, one attempt older; the mtime carries the time."""
         self._note_if_possible(entry.id, event="deferred", reason=reason, retry_at=at)
-        os.utime(entry.path, (at, at))
+        self._set_time(entry, at)
         return self._move(entry, State.DEFERRED, self._older(entry))
+
+    def _set_time(self, entry: Entry, at: float) -> None:
+        # Where that cannot be, the message is due at once. It is an attempt older all the
+        # same: one that stayed where it was would be run again without end.
+        with suppress(OSError):
+            try:
+                os.utime(entry.path, (at, at))
+            except PermissionError:  # another user put it there; a copy is our own, utimensat(2)
+                files.write_atomic(entry.path, self.read(entry))
+                os.utime(entry.path, (at, at))
 
     def fail(self, entry: Entry, reason: str) -> Entry:
         """Give a message up, one attempt older."""
@@ -579,10 +589,13 @@ class Spool:
         """
         self._sweep_left_overs()
         self._mend_twins()
-        recovered = []
-        for entry in self.entries(State.ACTIVE):
+        recovered: list[Entry] = []
+
+        def bring_back(entry: Entry) -> None:
             with suppress(FileNotFoundError):  # settled meanwhile, or had been
                 recovered.append(self._move(entry, State.INBOX))
+
+        for_all(self.entries(State.ACTIVE), bring_back)
         return recovered
 
     def admit(self, now: float, longest: float = float("inf")) -> list[Entry]:
@@ -593,11 +606,14 @@ class Spool:
         the lock a worker could miss a message that moves between its looks at two
         folders, and take a later one of the same conversation.)
         """
-        admitted = []
-        for entry in self.entries(State.DEFERRED):
+        admitted: list[Entry] = []
+
+        def look_at(entry: Entry) -> None:
             with suppress(FileNotFoundError):
                 if not now < (self.retry_at(entry) or 0) <= now + longest:
                     admitted.append(self._move(entry, State.INBOX))
+
+        for_all(self.entries(State.DEFERRED), look_at)
         return admitted
 
     def prune(self, max_age: float, max_count: int, now: float) -> int:
@@ -626,7 +642,8 @@ class Spool:
         for item in self.folder(State.INBOX).iterdir():
             if item.name.startswith(".") and parse_name(item.name[1:]):
                 files.sweep(item)
-        for folder in (self.root, self.root / CONTEXT, self.root / SESSIONS):
+        active = self.folder(State.ACTIVE)
+        for folder in (self.root, active, self.root / CONTEXT, self.root / SESSIONS):
             files.sweep_drafts(folder)
 
     def _sweep_notes(self) -> None:
