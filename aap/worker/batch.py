@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import time
 from contextlib import suppress
 
 from aap.bodies import digest
+from aap.errors import Exit, exit_of
 from aap.inbox import Entry, Spool
 from aap.log import DailyLog
 from aap.message import Digest, State, id_time
@@ -18,6 +20,8 @@ WINDOW = 256
 # it has not changed for so long.
 RIPE_SECONDS = 2.0
 _UNRIPE_WAIT = 0.5
+# What `Spool.read` says of folders, links, sockets and devices.
+_NO_FILE = frozenset((errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENXIO))
 
 
 class Queue:
@@ -90,7 +94,7 @@ class Queue:
         except FileNotFoundError:
             return False
         except OSError as error:
-            return self._put_aside(entry, f"cannot be read: {error.strerror}")
+            return self._cannot_read(entry, error)
         return True
 
     def _take_in_foreign(self) -> None:
@@ -113,7 +117,27 @@ class Queue:
         except FileNotFoundError:
             pass
         except OSError as error:
-            self._put_aside(entry, f"cannot be read: {error.strerror}")
+            self._cannot_read(entry, error)
+
+    def _cannot_read(self, entry: Entry, error: OSError) -> bool:
+        """Put aside what is no file of ours to read; what is a message stays one.
+
+        A disk may read it when it is asked again. Raises the error where it is not the
+        file's: of too many open files the next worker has none.
+        """
+        if exit_of(error) == Exit.TRY_AGAIN:
+            raise error
+        refused = entry.is_foreign and isinstance(error, PermissionError)
+        if refused or error.errno in _NO_FILE:
+            return self._put_aside(entry, f"cannot be read: {error.strerror}")
+        return self._leave(entry, error)
+
+    def _leave(self, entry: Entry, error: OSError) -> bool:
+        """Work on around it; the exit code tells systemd that inbox/ is not empty."""
+        if entry.path.name not in self._stuck:
+            self._stuck.add(entry.path.name)
+            self._log.event("error", "worker", "stuck", name=entry.path.name, reason=str(error))
+        return False
 
     def _is_ripe(self, entry: Entry) -> bool:
         """Tell whether a file is left alone by who wrote it, by its time or by watching it.
@@ -136,11 +160,8 @@ class Queue:
             )
         except FileNotFoundError:
             pass
-        except OSError as error:
-            # Somebody else's folder, say, cannot be moved. Work on around it; the
-            # exit code tells systemd that inbox/ is not empty.
-            self._stuck.add(entry.path.name)
-            self._log.event("error", "worker", "stuck", name=entry.path.name, reason=str(error))
+        except OSError as error:  # somebody else's folder, say, cannot be moved
+            self._leave(entry, error)
         return False
 
 

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from aap import SPOOL_FOLDER, files
 from aap.agents.prompt import Item, later_prompt
 from aap.bodies import digest
-from aap.errors import FormatError
+from aap.errors import Exit, FormatError, describe
 from aap.inbox import Entry, Spool, check_format, read_pause
 from aap.message import Digest, State, id_time
 
@@ -135,6 +135,17 @@ def _answer(name: str, text: str) -> dict[str, Any]:
     return {"hookSpecificOutput": {"hookEventName": name, "additionalContext": text}}
 
 
+def main(argv: list[str]) -> int:
+    """Tell; a fault is one line for whoever runs the agent, which goes on."""
+    try:
+        tell(Path(argv[0]), sys.stdin.buffer.read())
+    except OSError as error:
+        with suppress(OSError):
+            os.write(2, f"aap: {describe(error)}\n".encode("utf-8", "replace"))
+        return Exit.FAILED
+    return Exit.OK
+
+
 if __name__ == "__main__":
-    tell(Path(sys.argv[1]), sys.stdin.buffer.read())
-    os._exit(0)  # what was told counts as told: the CLI must have no time left to drop it
+    code = main(sys.argv[1:])
+    os._exit(code)  # what was told counts as told: the CLI must have no time left to drop it

@@ -26,8 +26,10 @@ class Outage:
 
     @property
     def is_known(self) -> bool:
-        """True while it lasts, also for the next worker."""
-        return self._path.exists()
+        """True while it lasts, also for the next worker, and if it could not be written down."""
+        with suppress(OSError):
+            return self._since > 0 or self._path.exists()
+        return False
 
     def begin_or_go_on(self, reason: str, now: float) -> float:
         """Remember a failed try; return the seconds until the next one."""
@@ -39,10 +41,13 @@ class Outage:
         return self._delay
 
     def end(self) -> bool:
-        """The agent works again; True if it did not before."""
+        """The agent works again; True if it did not before.
+
+        A file that cannot be taken away must not keep the run from being settled; the
+        next good run tries again.
+        """
+        was_known = self.is_known
         self._since = self._delay = 0.0
-        try:
+        with suppress(OSError):
             self._path.unlink()
-        except FileNotFoundError:
-            return False
-        return True
+        return was_known

@@ -16,7 +16,7 @@ import aap
 from aap import config
 from aap.agents import Item, Outcome, Verdict, find_agent
 from aap.config import Settings
-from aap.errors import ConfigError
+from aap.errors import ConfigError, describe, for_all
 from aap.inbox import Entry, Spool, read_pause
 from aap.log import DailyLog
 from aap.message import State, id_time
@@ -125,7 +125,10 @@ class Worker:
 
     def _prune(self) -> None:
         settings = self._settings
-        self._spool.prune(settings.done_max_age, settings.done_max, time.time())
+        try:
+            self._spool.prune(settings.done_max_age, settings.done_max, time.time())
+        except OSError as error:  # nobody waits for that
+            self._log.event("warning", "worker", "not-pruned", reason=describe(error))
         self._log.prune(settings.log_max_age)
 
     def _handle(self, batch: list[Entry]) -> None:
@@ -185,9 +188,11 @@ class Worker:
     # What becomes of the messages that the run left open
 
     def _settle(self, left: list[Entry]) -> None:
-        for entry in left:
+        def settle(entry: Entry) -> None:
             if self._spool.settle(entry.id):
                 self._log.event("info", "worker", "settled", id=entry.id)
+
+        for_all(left, settle)
 
     def _defer(self, left: list[Entry], outcome: Outcome) -> None:
         if not left:
