@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from aap.api.problems import KeyReusedError
+from aap.errors import NotFoundError
 from aap.inbox import Entry, Spool
 from aap.message import ID_CHARS, PRINT_CHARS, fingerprint, id_time
 
@@ -77,18 +78,20 @@ class Known:
     def _compare(self, raw: bytes, retry: Retry, wanted: str) -> str | None:
         oldest = time.time() - retry.max_age
         young = [e for e in self._spool.matches(wanted) if id_time(e.id) >= oldest]
-        for entry in young:
-            if self._read(entry) == raw:
+        there = [(entry, self._read(entry)) for entry in young]
+        for entry, said in there:
+            if said == raw:
                 # Seen is not kept: the API that stored it may have been killed in between.
                 self._spool.assure(entry)
                 return entry.id
-        if young and retry.key:
+        if retry.key and any(said is not None for _, said in there):
             raise KeyReusedError("This Idempotency-Key was used with another body.")
         return None
 
     def _read(self, entry: Entry) -> bytes | None:
-        with suppress(OSError):  # moved on since: look where it is now
+        """Return its bytes, None if it is gone. Raises OSError: not to know is not to differ."""
+        with suppress(FileNotFoundError):  # moved on since: look where it is now
             return self._spool.read(entry)
-        with suppress(Exception):
+        with suppress(FileNotFoundError, NotFoundError):
             return self._spool.read(self._spool.find(entry.id))
         return None

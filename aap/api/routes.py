@@ -6,7 +6,10 @@ the rest of the API.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, Literal
 
@@ -84,6 +87,7 @@ def make_app(spools: Spools) -> FastAPI:
         redirect_slashes=False,
     )
     app.add_exception_handler(RequestError, _answer_problem)
+    app.add_exception_handler(OSError, _answer_os_error)
     app.add_exception_handler(HTTPException, _answer_exception)
     app.add_exception_handler(Exception, _answer_exception)
     for prefix in ("/v1", ""):
@@ -114,8 +118,10 @@ def _add_models(app: FastAPI, spools: Spools, prefix: str) -> None:
 def _add_receipts(app: FastAPI, spools: Spools) -> None:
     @app.get("/v1/messages/{message_id}", tags=["messages"])
     def get_receipt(message_id: str) -> Receipt:
-        workspace, entry = _find(spools, message_id)
-        return _receipt(workspace, spools[workspace], entry)
+        while True:
+            workspace, entry = _find(spools, message_id)
+            with suppress(FileNotFoundError):  # it moved on since
+                return _receipt(workspace, spools[workspace], entry)
 
 
 def _add_status(app: FastAPI, spools: Spools) -> None:
@@ -161,6 +167,12 @@ def _answer_problem(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)  # noqa: S101 -- registered for nothing else
     headers = {name.decode(): value.decode() for name, value in error.headers}
     return Response(error.body(), error.status, headers, "application/json")
+
+
+def _answer_os_error(request: Request, error: Exception) -> Response:
+    reason = os.strerror(getattr(error, "errno", None) or errno.EIO)
+    said = f"The messages could not be looked at: {reason}."
+    return _answer_problem(request, UnavailableError(said, retry_after=10, code="not_readable"))
 
 
 def _answer_exception(request: Request, error: Exception) -> Response:
