@@ -296,7 +296,9 @@ class _Request:
         return key.strip() if scheme.lower() == b"bearer" else b""
 
     def check_fields(self) -> None:
-        """Refuse a head of which two readers may think differently."""
+        """Refuse a head of which two readers may think differently (RFC 9112, 3.2 and 6.3)."""
+        if b"host" not in self.headers and self.scope["http_version"] == "1.1":
+            raise BadRequestError("There is no Host.")
         if len(self.headers) == len(self._fields):
             return
         names = [name for name, _ in self._fields if name in _ONCE]

@@ -137,9 +137,10 @@ class Connection(HttpToolsProtocol):
         self.phase = Phase.FRESH
         self.deadline = NEVER
         self.in_head = False
+        self.running: Any = None  # the request that is with the app
         self.progress = 0  # requests begun, and pieces of their bodies
         self.idle_bytes = 0  # read since then
-        self.sends_no_more = False
+        self.sends_no_more = False  # or nothing that is taken
 
     def _enter(self, phase: Phase, seconds: float = NEVER) -> None:
         if phase is not Phase.LINGER:
@@ -183,18 +184,24 @@ class Connection(HttpToolsProtocol):
 
     def _feed(self, data: bytes) -> None:
         progress = self.progress
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._feed_without_upgrade(data[upgrade.args[0] :])
+        rest = data
+        while rest:
+            try:
+                self.parser.feed_data(rest)
+                rest = b""
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = self._without_upgrade(rest[upgrade.args[0] :])
         # A head, a trailer or the extension of a chunk that never ends: all is kept until it does.
         goes_on = self.progress == progress
         self.idle_bytes = self.idle_bytes + len(data) if goes_on else 0
         if self.idle_bytes > MAX_HEAD:
             self.refuse(HeaderTooLargeError(f"The request's head exceeds {MAX_HEAD} bytes."))
 
-    def _feed_without_upgrade(self, rest: bytes) -> None:
-        """Parse the request again as if nothing but HTTP/1.1 had been asked for (RFC 9110, 7.8)."""
+    def _without_upgrade(self, rest: bytes) -> bytes:
+        """Return the request, and what followed its head, to be parsed by a new parser.
+
+        It is then as if nothing but HTTP/1.1 had been asked for (RFC 9110, 7.8).
+        """
         if self.parser.get_method() == b"CONNECT":
             raise httptools.HttpParserError("no proxy")
         head = [self.parser.get_method(), b" ", self.url, b" HTTP/1.1\r\n"]
@@ -202,7 +209,7 @@ class Connection(HttpToolsProtocol):
             if name not in {b"upgrade", b"http2-settings"}:
                 head += [name, b": ", value, b"\r\n"]
         self.parser = httptools.HttpRequestParser(self)
-        self.parser.feed_data(b"".join(head) + b"\r\n" + rest)
+        return b"".join(head) + b"\r\n" + rest
 
     def pause_writing(self) -> None:
         """Give a client that does not read its answers a last chance."""
@@ -262,6 +269,10 @@ class Connection(HttpToolsProtocol):
         self.progress += 1
         super().on_body(body)
 
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self.running = cycle  # `cycle` of uvicorn is the newest, which may be waiting behind others
+        super()._start_asgi_task(cycle, app)
+
     def on_message_complete(self) -> None:
         """Wait for the app, without a limit: what it does is bounded by the disk alone."""
         super().on_message_complete()
@@ -278,9 +289,9 @@ class Connection(HttpToolsProtocol):
         self._unset_keepalive_if_required()  # one sweep looks after all deadlines instead
         if self.transport.is_closing():
             self._enter(Phase.LINGER, WRITE_TIMEOUT)
-        elif not self.cycle.response_complete:
-            waits = Phase.BODY if self.cycle.more_body else Phase.ANSWER
-            self._enter(waits, self.limits.body_timeout if self.cycle.more_body else NEVER)
+        elif not self.running.response_complete:
+            waits = Phase.BODY if self.running.more_body else Phase.ANSWER
+            self._enter(waits, self.limits.body_timeout if self.running.more_body else NEVER)
         elif self.in_head:
             self._enter(Phase.HEAD, self.limits.header_timeout)
         else:
@@ -335,15 +346,25 @@ class Connection(HttpToolsProtocol):
         """Answer in place of the app, then let the client finish before closing."""
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
-            if cycle.response_started or not cycle.more_body:
-                # A whole request is being answered: what follows it is not worth an answer.
-                cycle.keep_alive = False
-                self.flow.pause_reading()
+            if self.pipeline or cycle.response_started or not cycle.more_body:
+                self._end_with_answers()
                 return
             cycle.disconnected = True  # the app must not take half a body for a message
             cycle.message_event.set()
         self._write_answer(problem)
         self._linger()
+
+    def _end_with_answers(self) -> None:
+        """Answer the whole requests; what follows them is not worth an answer.
+
+        One here would come before theirs, and be taken for theirs.
+        """
+        if self.pipeline and self.cycle.more_body:
+            self.pipeline.popleft()
+            self.cycle = self.pipeline[0][0] if self.pipeline else self.running
+        self.cycle.keep_alive = False
+        self.sends_no_more = True
+        self.flow.pause_reading()
 
     def finish(self) -> None:
         """Close when the answer is out, and not before the client could read it."""
