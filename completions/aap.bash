@@ -85,11 +85,12 @@ _aap() {
     case "$path:$prev" in
         *:--workspace | *:-w) if [[ $cur == */* ]]; then mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; else COMPREPLY=($(compgen -W "$(aap "${place[@]}" workspace names 2>/dev/null)" -- "$cur")); fi; return ;;
         *:--config | *:--media | *:--bundle | *:--output) mapfile -t COMPREPLY < <(compgen -f -- "$cur"); compopt -o filenames; return ;;
-        *:--reason | *:--since | *:--older-than | *:--limit | *:--attachment | *:--timeout | *:--text | *:--scope | *:--cites) :; return ;;
+        *:--reason | *:--since | *:--older-than | *:--limit | *:--attachment | *:--timeout | *:--text | *:--cites) :; return ;;
         *:--id) mapfile -t COMPREPLY < <(aap "${place[@]}" inbox ids "$cur" 2>/dev/null); return ;;
         *:--conversation) COMPREPLY=($(compgen -W "$(aap "${place[@]}" inbox conversations 2>/dev/null)" -- "$cur")); return ;;
         *:--only | *:--skip) COMPREPLY=($(compgen -W "user.runtime user.bus user.linger config.parse config.secret config.keys config.units units.present units.enabled units.drift units.drop-ins units.version units.failed units.limit socket.listening socket.port socket.file socket.exposed socket.answers worker.path worker.workspace worker.oldest worker.orphans worker.run agent.found agent.login agent.outage agent.bypass sandbox.enforced sandbox.whole spool.format spool.permissions spool.fsync spool.rename spool.lock spool.space spool.strays spool.leftovers spool.corrupt spool.failed journal.readable journal.persistent journal.complete clock.sane skills.current shell.current openclaw.settings" -- "$cur")); return ;;
         *:--state) COMPREPLY=($(compgen -W "inbox active deferred hold done failed" -- "$cur")); return ;;
+        *:--scope) COMPREPLY=($(compgen -W "enqueue receipts admin" -- "$cur")); return ;;
         *:--dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur"); compopt -o filenames; return ;;
     esac
     if [[ $cur == -* ]]; then

@@ -453,7 +453,7 @@ complete -c aap -n '__aap_at key' -a ls -d 'List the names of all keys, and what
 complete -c aap -n '__aap_at key' -a revoke -d 'Take a key away: who has it gets in no longer'
 complete -c aap -n '__aap_at key' -s h -l help -d 'Show help'
 
-complete -c aap -n '__aap_at key new +' -l scope -x -d 'What it may do: enqueue, receipts, admin'
+complete -c aap -n '__aap_at key new +' -l scope -x -a 'enqueue receipts admin' -d 'What it may do: enqueue, receipts, admin'
 complete -c aap -n '__aap_at key new +' -l json -d 'Print JSON for programs'
 complete -c aap -n '__aap_at key new +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at key new +' -x

@@ -103,12 +103,16 @@ _KINDS = {
 
 
 def _value(parameter: Any) -> Value:
+    from aap.config.keys import Scope
+
     if choices := getattr(parameter.type, "choices", None):
         return Value("words", tuple(str(getattr(each, "value", each)) for each in choices))
     metavar = (parameter.metavar or "").strip("[].")
     described = _described()
     if metavar in described:
         return described[metavar]
+    if metavar == "SCOPE,":
+        return Value("words", tuple(scope.value for scope in Scope))
     kind = "keys" if parameter.name == "key_name" else _KINDS.get(metavar, "anything")
     return Value(kind, many=parameter.nargs == -1)
 

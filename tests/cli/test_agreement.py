@@ -94,7 +94,11 @@ CHANGES: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "a state more": (
         lambda facts, _: facts._replace(states=(*facts.states, "lost")),
-        ("man/aap-spool.5 has no state", "man/aap-inbox.1 has no state lost"),
+        ("man/aap-spool.5 has no state", "man/aap-inbox.1 has no state lost", "_aap"),
+    ),
+    "a scope more": (
+        lambda facts, _: facts._replace(scopes=(*facts.scopes, "wipe")),
+        ("man/aap-key.1 has no scope wipe", "aap.bash", "_aap", "aap.fish"),
     ),
     "help": (replace("help inbox rm", "--yes", "--sure"), ("help inbox rm has no option --yes",)),
     "a heading of help": (replace("help", "Set up:", "Settings:"), ("help has sections",)),

@@ -121,6 +121,7 @@ TYPED = {
     "aap logs --fol": "--follow",
     "aap inbox ls --state def": "deferred",
     "aap completion f": "fish",
+    "aap key new --scope rec": "receipts",
     # what tables know: settings, checks, skills
     "aap config set MAX_A": "MAX_ATTEMPTS",
     "aap doctor --only spool.fs": "spool.fsync",

@@ -32,6 +32,7 @@ class Facts(NamedTuple):
     checks: tuple[str, ...]
     states: tuple[str, ...]
     skills: tuple[str, ...]
+    scopes: tuple[str, ...]  # of keys
 
     @property
     def groups(self) -> dict[str, list[str]]:
@@ -48,6 +49,7 @@ def facts_of(tree: Any, sections: Mapping[str, tuple[str, ...]]) -> Facts:
     from aap import skillset
     from aap.cli.checks import CHECKS
     from aap.config import SETTINGS
+    from aap.config.keys import Scope
     from aap.errors import Exit
     from aap.message import State
 
@@ -61,6 +63,7 @@ def facts_of(tree: Any, sections: Mapping[str, tuple[str, ...]]) -> Facts:
         tuple(CHECKS),
         tuple(state.value for state in State),
         tuple(skill.name for skill in skillset.skills()),
+        tuple(scope.value for scope in Scope),
     )
 
 
@@ -233,7 +236,7 @@ def _refers(name: str, entry: str, said: Texts) -> Iterator[str]:
 
 
 def _tables(facts: Facts, said: Texts) -> Iterator[str]:
-    """The settings in aap.conf(5), the checks in aap-doctor(1), the states in aap-spool(5)."""
+    """What man/ has of each table: settings, checks, scopes, states."""
     rows = re.split(r"^\.It Cm ", section(said["man/aap.conf.5"], "SETTINGS"), flags=re.MULTILINE)
     said_of = {row.split("\n")[0]: row for row in rows[1:]}
     yield from _differ("man/aap.conf.5", "setting", said_of, facts.settings)
@@ -246,6 +249,8 @@ def _tables(facts: Facts, said: Texts) -> Iterator[str]:
     )
     known = list(dict.fromkeys(check.partition(".")[0] for check in facts.checks))
     yield from _differ("man/aap-doctor.1", "group of checks", groups, known)
+    scopes = re.findall(r"^\.It Cm (\w+)$", said["man/aap-key.1"], re.MULTILINE)
+    yield from _differ("man/aap-key.1", "scope", scopes, facts.scopes)
     folders = re.findall(r"^\.It Pa (\w+)/$", said["man/aap-spool.5"], re.MULTILINE)
     if missing := set(facts.states) - set(folders):
         yield f"man/aap-spool.5 has no state {missing}"
@@ -260,7 +265,13 @@ def _tables(facts: Facts, said: Texts) -> Iterator[str]:
 
 def _completions(facts: Facts, said: Texts) -> Iterator[str]:
     readers = {"aap.bash": _in_bash, "_aap": _in_zsh, "aap.fish": _in_fish}
-    words = {"setting": tuple(facts.settings), "check": facts.checks, "skill": facts.skills}
+    words = {
+        "setting": tuple(facts.settings),
+        "check": facts.checks,
+        "skill": facts.skills,
+        "state": facts.states,
+        "scope": facts.scopes,
+    }
     for file, read in readers.items():
         text = said[f"completions/{file}"]
         found = read(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ UNITS = ".local/share/systemd/user"
 OWN_UNITS = ".config/systemd/user"
 WORKSPACE = ".openclaw/workspace"
 SPOOL = f"{WORKSPACE}/.ai-agent-proxy"
+BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
 
 
 def configure(user: User, **settings: str | int) -> None:
@@ -487,3 +489,25 @@ def test_skills_are_renewed_where_they_were_installed_and_go_with_the_rest(user:
     assert "removed the skills" in user.aap("uninstall", "--user").stdout
     assert not folder.exists()
     assert not user.path(f"{WORKSPACE}/.claude").exists()
+
+
+def test_man_and_the_shells_know_it_as_long_as_it_is_installed(user: User) -> None:
+    if shutil.which("manpath") is None or not BASH_COMPLETION.exists():
+        pytest.skip("no man-db, or no bash-completion here")
+    configure(user)
+    share = user.home / ".local/share"
+    env = {"SHELL": "/bin/zsh"}
+    printed = json.loads(user.aap("install", "--json", env=env).stdout)
+    assert any(f"manual pages and completions in {share}" in each for each in printed["actions"])
+    # What zsh and man do not find by themselves is said.
+    assert any(f"fpath=({share}/zsh/site-functions $fpath)" in each for each in printed["notes"])
+    advice = next(each for each in printed["notes"] if "export MANPATH=" in each)
+    find = f"{advice.partition(': ')[2]}; man -w 7 aap"
+    assert user.run(["sh", "-c", find]).stdout == f"{share}/man/man7/aap.7\n"
+    load = f". {BASH_COMPLETION}; _completion_loader aap; complete -p aap"
+    assert "_aap" in user.run(["bash", "-c", load]).stdout
+    page = user.path(".local/share/man/man1/aap.1")
+    page.write_text("mine\n")
+    user.aap("uninstall")
+    assert page.read_text() == "mine\n"
+    assert [path for path in user.path(".local").rglob("*aap*") if path != page] == []
