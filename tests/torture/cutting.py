@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,11 +25,10 @@ from harness.wait import wait_until
 
 from torture import recorder
 from torture.proof import UnableError
-from torture.recorder import FLUSH, Record, read_log
+from torture.recorder import FLUSH, read_log
 
 _ROOM = 6 << 30  # bytes of memory at most; what is not written takes none
 _CLONE_NEWNS = 0x20000  # linux/sched.h
-_SECTOR = 512  # bytes that a disk writes whole or not at all
 
 
 class FileSystem(NamedTuple):
@@ -38,6 +37,7 @@ class FileSystem(NamedTuple):
     make: tuple[str, ...]
     check: tuple[str, ...]
     size: int  # bytes: little more than the least that it takes
+    sector: int = 512  # bytes that a disk below it writes whole or not at all
     options: str = "noatime"
 
 
@@ -48,12 +48,14 @@ FILE_SYSTEMS = {
         320 << 20,
     ),
     "xfs": FileSystem(("mkfs.xfs", "-q", "-f"), ("xfs_repair", "-n"), 320 << 20),
+    # It counts on sectors of 4 KiB: where its one superblock is torn, it mounts no more.
     # Trimming would come as a write of nothing, long after.
     "btrfs": FileSystem(
         ("mkfs.btrfs", "-q", "-f"),
         ("btrfs", "check", "--readonly"),
         512 << 20,
-        "noatime,nodiscard",
+        sector=4096,
+        options="noatime,nodiscard",
     ),
 }
 
@@ -179,48 +181,46 @@ def is_sound(kind: str, image: Path) -> bool:
 
 # Cuts
 
-Choose = Callable[[Sequence[Record], random.Random], Iterator[tuple[int, bytes]]]
+Piece = tuple[int, bytes]  # an offset, and what was written there
+Keep = Callable[[Sequence[Piece], int, random.Random], Iterable[Piece]]
 
 
-def _none(_writes: Sequence[Record], _chance: random.Random) -> Iterator[tuple[int, bytes]]:
-    yield from ()
+def _none(_writes: Sequence[Piece], _sector: int, _chance: random.Random) -> Iterable[Piece]:
+    return ()
 
 
-def _all(writes: Sequence[Record], _chance: random.Random) -> Iterator[tuple[int, bytes]]:
-    yield from ((write.offset, write.data) for write in writes)
+def _all(writes: Sequence[Piece], _sector: int, _chance: random.Random) -> Iterable[Piece]:
+    return writes
 
 
-def _some(writes: Sequence[Record], chance: random.Random) -> Iterator[tuple[int, bytes]]:
-    yield from ((write.offset, write.data) for write in writes if chance.random() < 0.5)
+def _some(writes: Sequence[Piece], _sector: int, chance: random.Random) -> Iterable[Piece]:
+    return [write for write in writes if chance.random() < 0.5]
 
 
-def _latest(writes: Sequence[Record], _chance: random.Random) -> Iterator[tuple[int, bytes]]:
-    yield from ((write.offset, write.data) for write in writes[-1:])
+def _latest(writes: Sequence[Piece], _sector: int, _chance: random.Random) -> Iterable[Piece]:
+    return writes[-1:]
 
 
-def _reversed(writes: Sequence[Record], chance: random.Random) -> Iterator[tuple[int, bytes]]:
+def _reversed(writes: Sequence[Piece], _sector: int, chance: random.Random) -> Iterable[Piece]:
     """The cache was emptied from its end, and the power went in between."""
-    first = chance.randrange(len(writes) + 1)
-    yield from ((write.offset, write.data) for write in writes[first:])
+    return writes[chance.randrange(len(writes) + 1) :]
 
 
-def _sectors(writes: Sequence[Record], chance: random.Random) -> Iterator[tuple[int, bytes]]:
+def _sectors(writes: Sequence[Piece], sector: int, chance: random.Random) -> Iterable[Piece]:
     """Each sector for itself."""
-    for write in writes:
-        for at in range(0, len(write.data), _SECTOR):
+    for offset, data in writes:
+        for at in range(0, len(data), sector):
             if chance.random() < 0.5:
-                yield write.offset + at, write.data[at : at + _SECTOR]
+                yield offset + at, data[at : at + sector]
 
 
-def _torn(writes: Sequence[Record], chance: random.Random) -> Iterator[tuple[int, bytes]]:
+def _torn(writes: Sequence[Piece], sector: int, chance: random.Random) -> Iterable[Piece]:
     """In order, but the last one not to its end."""
-    last = chance.randrange(len(writes)) if writes else 0
-    for number, write in enumerate(writes[: last + 1]):
-        sectors = chance.randrange(len(write.data) // _SECTOR + 1)
-        yield write.offset, write.data[: sectors * _SECTOR] if number == last else write.data
+    *whole, (offset, data) = writes[: chance.randrange(len(writes)) + 1] if writes else [(0, b"")]
+    return [*whole, (offset, data[: chance.randrange(len(data) // sector + 1) * sector])]
 
 
-KEPT: tuple[Choose, ...] = (_none, _all, _some, _latest, _reversed, _sectors, _torn)
+KEPT: tuple[Keep, ...] = (_none, _all, _some, _latest, _reversed, _sectors, _torn)
 
 
 class Cut(NamedTuple):
@@ -243,21 +243,22 @@ def cuts(disk: Disk, positions: Sequence[int], chance: random.Random) -> Iterato
     _copy(disk.first, safe)
     log = read_log(disk.log)
     ahead = next(log, None)
-    unflushed: list[Record] = []
+    unflushed: list[Piece] = []
     for number, position in enumerate(sorted(positions)):
         while ahead is not None and ahead.end <= position:
-            unflushed.append(ahead)
             if ahead.kind == FLUSH:
-                _write(safe, _all(unflushed, chance))
+                _write(safe, unflushed)
                 unflushed.clear()
+            else:
+                unflushed.append((ahead.offset, ahead.data))
             ahead = next(log, None)
-        choose = KEPT[number % len(KEPT)]
+        keep = KEPT[number % len(KEPT)]
         _copy(safe, image)
-        _write(image, choose(unflushed, chance))
-        yield Cut(position, image, choose.__name__.strip("_"), len(unflushed))
+        _write(image, keep(unflushed, FILE_SYSTEMS[disk.kind].sector, chance))
+        yield Cut(position, image, keep.__name__.strip("_"), len(unflushed))
 
 
-def _write(image: Path, pieces: Iterator[tuple[int, bytes]]) -> None:
+def _write(image: Path, pieces: Iterable[Piece]) -> None:
     fd = os.open(image, os.O_WRONLY | os.O_CLOEXEC)
     try:
         for offset, data in pieces:

@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 from bench.programs import environment
 
+from aap import SPOOL_FOLDER
+from aap.inbox import Spool
 from aap.message import State
 from torture import household, shim
 from torture.cutting import (
@@ -81,6 +83,8 @@ def record(kind: str, place: Path, *, without: str = "") -> Session:
     with recorded(kind, place) as disk:
         workspace = disk.folder / "workspace"
         workspace.mkdir()
+        if without:  # a spool of no format would be refused, and hide what became of messages
+            Spool(workspace / SPOOL_FOLDER).create()
         os.sync()
         begin = disk.position()
         env = _environment(place, AGENT)
