@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ _CHATS = 4
 # in company, a batch is written out by one syncfs.
 _CREWS = (1, 16, 3, 16)
 _CREW_SECONDS = 0.25
+
+_TEXT = re.compile(rb"message \d+: [0-9a-f]+")
 
 
 class Ack(NamedTuple):
@@ -40,6 +43,11 @@ def make_body(serial: int, chance: random.Random) -> bytes:
     return json.dumps(body).encode()
 
 
+def texts_of(raw: bytes) -> list[bytes]:
+    """The texts of messages, as far as they are there, in what somebody made of a body."""
+    return _TEXT.findall(raw)
+
+
 def digest(raw: bytes) -> bytes:
     """What is kept of a body to know it again."""
     return hashlib.blake2b(raw, digest_size=16).digest()
@@ -58,7 +66,8 @@ class Posters:
         self._lock = threading.Lock()
         self._chance = random.Random()
         self._start = time.monotonic()
-        self.sent: dict[bytes, int] = {}  # digest: serial
+        self.sent: dict[bytes, int] = {}  # the digest of a body: its serial
+        self.texts: dict[bytes, int] = {}  # the digest of its text: the same
         self.acks: list[Ack] = []
         self.faults: list[str] = []
         self._threads = [threading.Thread(target=self._work, args=[n]) for n in range(max(_CREWS))]
@@ -73,6 +82,12 @@ class Posters:
         for thread in self._threads:
             thread.join()
 
+    def wait_for(self, count: int, seconds: float) -> None:
+        """Wait until so many were answered, or for so long."""
+        deadline = time.monotonic() + seconds
+        while len(self.acks) < count and time.monotonic() < deadline:
+            time.sleep(0.05)
+
     def _work(self, number: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
         while not self._done.wait(random.random() ** 4 / 8):
@@ -86,6 +101,7 @@ class Posters:
             serial = len(self.sent)
             raw = make_body(serial, self._chance)
             self.sent[digest(raw)] = serial
+            self.texts[digest(texts_of(raw)[0])] = serial
         return serial, raw
 
     def _post(self, connection: http.client.HTTPConnection, serial: int, raw: bytes) -> None:

@@ -44,6 +44,7 @@ from torture.proof import Proof
 LEAST_CUTS = 70  # on each file system
 _CUTS = 14  # from one record
 _MESSAGES = 200  # in one record
+_SECONDS = 20.0  # for them, at most
 _CHECK_EVERY = 7  # cuts: how often a person looks, and then the file system's own checker
 
 
@@ -93,17 +94,11 @@ def record(kind: str, place: Path, *, without: str = "") -> Session:
         with household.serving(workspace, api_env, log, kill_every=1.5) as port:
             posters = Posters(port, disk.position, stubborn=True)
             with Household(workspace, env, disk.position, told), posters:
-                _wait_for(posters, _MESSAGES)
+                posters.wait_for(_MESSAGES, _SECONDS)
         end = disk.position()
     if posters.faults or not posters.acks:
         raise AssertionError(f"while all was well: {posters.faults[:3]} {log.read_text()[-2000:]}")
     return Session(disk, begin, end, posters, told, Counter() if without else shim.counts(place))
-
-
-def _wait_for(posters: Posters, count: int) -> None:
-    deadline = time.monotonic() + 20
-    while len(posters.acks) < count and time.monotonic() < deadline:
-        time.sleep(0.05)
 
 
 def _environment(place: Path, agent: str, **more: str) -> dict[str, str]:
