@@ -93,8 +93,8 @@ CHANGES: dict[str, tuple[Change, tuple[str, ...]]] = {
         ("man/aap-doctor.1 has no group of checks moon", "aap.bash", "_aap", "aap.fish"),
     ),
     "a state more": (
-        lambda facts, _: facts._replace(states=(*facts.states, "lost")),
-        ("man/aap-spool.5 has no state", "man/aap-inbox.1 has no state lost", "_aap"),
+        lambda facts, _: facts._replace(states=(*facts.states, "adrift")),
+        ("man/aap-spool.5 has no state", "man/aap-inbox.1 has no state adrift", "_aap"),
     ),
     "a scope more": (
         lambda facts, _: facts._replace(scopes=(*facts.scopes, "wipe")),

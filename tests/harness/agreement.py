@@ -125,7 +125,7 @@ def _help(facts: Facts, said: Texts) -> Iterator[str]:
         text = said.get(f"help {path}", "").partition("\nOptions:")[2].partition("\nExamples:")[0]
         shown = re.findall(r"(?<![\w-])--?[a-z][a-z-]*", "\n".join(_columns(text)))
         yield from _differ(f"help {path}", "option", set(shown) - GENERAL, options)
-    root = said["help"]
+    root = said.get("help", "")
     sections = {
         title: tuple(re.findall(r"^  ([a-z]+) ", body, re.MULTILINE))
         for title, body in re.findall(r"^([A-Z][\w ]+):\n((?:  .*\n?)+)", root, re.MULTILINE)
@@ -207,7 +207,7 @@ def _entry(page: str, path: str, *, alone: bool) -> str:
 
 def _overview(facts: Facts, said: Texts) -> Iterator[str]:
     """man/aap.1 lists all commands in the sections of --help, and all exit codes."""
-    page = said["man/aap.1"]
+    page = said.get("man/aap.1", "")
     sections = {}
     for part in section(page, "COMMANDS").split("\n.Ss ")[1:]:
         title, _, body = part.partition("\n")
@@ -237,7 +237,9 @@ def _refers(name: str, entry: str, said: Texts) -> Iterator[str]:
 
 def _tables(facts: Facts, said: Texts) -> Iterator[str]:
     """What man/ has of each table: settings, checks, scopes, states."""
-    rows = re.split(r"^\.It Cm ", section(said["man/aap.conf.5"], "SETTINGS"), flags=re.MULTILINE)
+    rows = re.split(
+        r"^\.It Cm ", section(said.get("man/aap.conf.5", ""), "SETTINGS"), flags=re.MULTILINE
+    )
     said_of = {row.split("\n")[0]: row for row in rows[1:]}
     yield from _differ("man/aap.conf.5", "setting", said_of, facts.settings)
     for key in said_of.keys() & facts.settings:
@@ -245,17 +247,17 @@ def _tables(facts: Facts, said: Texts) -> Iterator[str]:
         if default.replace("\\", "\\e") not in said_of[key]:
             yield f"man/aap.conf.5 does not say of {key}: {default}"
     groups = re.findall(
-        r"^\.It Cm (\w+)$", section(said["man/aap-doctor.1"], "CHECKS"), re.MULTILINE
+        r"^\.It Cm (\w+)$", section(said.get("man/aap-doctor.1", ""), "CHECKS"), re.MULTILINE
     )
     known = list(dict.fromkeys(check.partition(".")[0] for check in facts.checks))
     yield from _differ("man/aap-doctor.1", "group of checks", groups, known)
-    scopes = re.findall(r"^\.It Cm (\w+)$", said["man/aap-key.1"], re.MULTILINE)
+    scopes = re.findall(r"^\.It Cm (\w+)$", said.get("man/aap-key.1", ""), re.MULTILINE)
     yield from _differ("man/aap-key.1", "scope", scopes, facts.scopes)
-    folders = re.findall(r"^\.It Pa (\w+)/$", said["man/aap-spool.5"], re.MULTILINE)
+    folders = re.findall(r"^\.It Pa (\w+)/$", said.get("man/aap-spool.5", ""), re.MULTILINE)
     if missing := set(facts.states) - set(folders):
         yield f"man/aap-spool.5 has no state {missing}"
     named = re.search(r"^\.Ar state\nis\n\.Cm (.*)\nor\n\.Cm (\w+) \.$",
-                      said["man/aap-inbox.1"], re.MULTILINE)  # fmt: skip
+                      said.get("man/aap-inbox.1", ""), re.MULTILINE)  # fmt: skip
     states = [*named[1].rstrip(" ,").split(" , "), named[2]] if named else []
     yield from _differ("man/aap-inbox.1", "state", states, facts.states)
 
@@ -328,13 +330,13 @@ def _skills(facts: Facts, said: Texts) -> Iterator[str]:
                 yield f"{name} has an exit code that is none: {codes - facts.exits}"
     there = {name.split("/")[1] for name in said if name.endswith("/SKILL.md")}
     yield from _differ("skills/", "skill", there, facts.skills)
-    named = set(re.findall(r"^\.Cm ([a-z-]+) ,$", said["man/aap-skills.1"], re.MULTILINE))
+    named = set(re.findall(r"^\.Cm ([a-z-]+) ,$", said.get("man/aap-skills.1", ""), re.MULTILINE))
     yield from _differ("man/aap-skills.1", "skill", named, facts.skills)
 
 
 def _readme(facts: Facts, said: Texts) -> Iterator[str]:
     """The table of commands names each first word, and after it only words that follow it."""
-    table = section_of_markdown(said["README.md"], "The commands")
+    table = section_of_markdown(said.get("README.md", ""), "The commands")
     named: list[str] = []
     for cell in re.findall(r"^\| (`aap .*?) \|", table, re.MULTILINE):
         group = ""
