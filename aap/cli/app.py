@@ -32,6 +32,8 @@ from aap.cli.commands.parts import ConfigFile, Workspace
 from aap.cli.place import Place
 from aap.errors import Exit, UsageError, nearest
 
+_WIDTH = 80  # of help, at most
+
 SECTIONS = {
     "Messages": ("inbox", "reply", "send"),
     "The agent": ("pause", "resume", "agent", "context", "skills"),
@@ -46,10 +48,7 @@ class Root(parts.Group):
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """List the commands in their sections."""
         for title, names in SECTIONS.items():
-            with formatter.section(title):
-                formatter.write_dl(
-                    [(name, self.commands[name].get_short_help_str(60)) for name in names]
-                )
+            self.write_commands(formatter, title, names)
 
 
 app = parts.group(
@@ -75,7 +74,13 @@ def run(arguments: Sequence[str]) -> int:
     """
     command = typer.main.get_command(app)
     try:
-        code = command.main(args=list(arguments), prog_name="aap", standalone_mode=False)
+        code = command.main(
+            args=list(arguments),
+            prog_name="aap",
+            standalone_mode=False,
+            # By itself it takes no terminal to have less than 50.
+            terminal_width=min(output.columns() or _WIDTH, _WIDTH) - 1,
+        )
     except typer.Abort:
         return Exit.INTERRUPTED
     except Exception as error:

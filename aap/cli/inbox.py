@@ -364,7 +364,10 @@ def _print_message(spool: Spool, entry: Entry, digest: Digest, size: int) -> Non
         ("file", str(entry.path)),
     )
     output.fields([(name, output.one_line(value)) for name, value in pairs])
-    for note in spool.notes(entry.id):
+    notes = spool.notes(entry.id)
+    if notes:
+        output.write("")
+    for note in notes:
         moment, said = _note_text(note)
         output.write_hanging(output.paint(moment, "dim") + "  ", output.one_line(said))
     output.write("")
@@ -374,7 +377,8 @@ def _print_message(spool: Spool, entry: Entry, digest: Digest, size: int) -> Non
 def _print_text(text: str) -> None:
     """Print what was written, with its lines and indents; on a terminal long lines are filled."""
     for line in output.harmless(text, layout=True).split("\n"):
-        output.write_hanging("", line)
+        words = line.lstrip()
+        output.write_hanging(line[: len(line) - len(words)], words)
 
 
 def _state_text(spool: Spool, entry: Entry) -> str:

@@ -15,6 +15,7 @@ The rules, all of them:
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import sys
@@ -36,8 +37,16 @@ _SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cy
 
 def prepare() -> None:
     """Make stdout and stderr unable to fail on any text. Called once, at the start."""
+    codecs.register_error("aap", _spell)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        stream.reconfigure(errors="aap")  # type: ignore[union-attr]
+
+
+def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Write what the locale has no character for: our own ellipsis as dots, all else escaped."""
+    if isinstance(error, UnicodeEncodeError) and error.object[error.start] == "…":
+        return "...", error.start + 1
+    return codecs.backslashreplace_errors(error)
 
 
 def write(text: str) -> None:
@@ -125,8 +134,12 @@ def lines() -> int | None:
 def harmless(text: str, *, layout: bool = False) -> str:
     r"""Return `text` with what could move the cursor, hide or reorder text escaped (`\x1b`).
 
-    With `layout` newlines and tabs stay.
+    With `layout` newlines and tabs stay. What the locale cannot say is escaped here already,
+    so that the room it takes is known.
     """
+    if not (text.isascii() or is_utf8()):
+        encoding = sys.stdout.encoding
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
     if text.isprintable():
         return text
     return re.sub(_HARMFUL_BUT_LAYOUT if layout else _HARMFUL, _escape, text)
@@ -249,8 +262,8 @@ def table(
 ) -> None:
     """Print rows under titles, cut to the terminal; columns that are empty throughout are left out.
 
-    Where the last column would have fewer than `least` columns, each row is printed
-    as two lines: so the table is still read at 40 columns. `titles` are lines that go
+    Where the last column would have fewer than `least` columns, what does not fit goes
+    below its row: so the table is still read at 40 columns. `titles` are lines that go
     before the row of that number.
     """
     titles = titles or {}
@@ -263,7 +276,7 @@ def table(
     if total is not None:
         left = total - sum(width + 2 for width in widths[:-1])
         if left < min(least, widths[-1]):
-            _print_folded(head, rows, total, titles)
+            _print_folded(head, rows, widths, total, titles)
             return
         widths[-1] = min(left, widths[-1])
     line = "  ".join(pad(c.title, w, right=c.right) for c, w in zip(head, widths, strict=True))
@@ -290,22 +303,33 @@ def _cell(column: Column, text: str, width: int) -> str:
 
 
 def _print_folded(
-    head: Sequence[Column], rows: Sequence[Sequence[str]], total: int, titles: Mapping[int, str]
+    head: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    widths: Sequence[int],
+    total: int,
+    titles: Mapping[int, str],
 ) -> None:
+    """Print as many columns as fit side by side, and the others below them."""
+    first = max(1, sum(sum(widths[: n + 1]) + 2 * n <= total for n in range(len(head) - 1)))
+    beside = list(zip(head[:first], widths[:first], strict=True))
+    line = "  ".join(pad(column.title, width, right=column.right) for column, width in beside)
+    write(paint(cut(line.rstrip(), total), "dim"))
     for number, row in enumerate(rows):
         _print_title(titles.get(number), total)
-        line = ""
-        for column, text in zip(head[:-1], row[:-1], strict=True):
-            part = cut(text, column.most)
-            if line and display_width(line) + 1 + display_width(part) > total:
-                write(line)
-                line = ""
-            line = f"{line} {part}" if line and part else line or part
-        write(cut(line, total))
-        if row[-1]:
-            write(
-                f"  {paint(cut(row[-1], total - 2), (head[0].colours or {}).get(row[0], 'bold'))}"
-            )
+        cells = [_cell(c, text, min(w, total)) for (c, w), text in zip(beside, row, strict=False)]
+        write("  ".join(cells).rstrip())
+        _print_below(head[first:], row[first:], total)
+
+
+def _print_below(head: Sequence[Column], row: Sequence[str], total: int) -> None:
+    *others, text = row
+    parts = [cut(cell, column.most) for column, cell in zip(head, others, strict=False) if cell]
+    lead = "".join(f"  {part}" for part in parts)
+    if total - display_width(lead) - 2 < min(_READABLE, display_width(text)):
+        write(paint(cut(lead, total), "dim"))
+        lead = ""
+    if lead or text:
+        write(f"{paint(lead, 'dim')}  {cut(text, total - 2 - display_width(lead))}".rstrip())
 
 
 def fields(pairs: Sequence[tuple[str, str]]) -> None:

@@ -41,8 +41,8 @@ class Counted(NamedTuple):
 
 def stats(place: Place, *, since: str | None = None, as_json: bool = False) -> int:
     """Show throughput, waiting time and failures since a time, a day ago unless told."""
+    start = when.parse(since) if since else time.time() - DAY
     now = time.time()
-    start = when.parse(since) if since else now - DAY
     counted = count(place.spool, start)
     width = _width(now - start)
     edges = _edges(start, now, width)

@@ -108,8 +108,8 @@ def too_wide(screen: str, columns: int) -> list[str]:
         line
         for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen).splitlines()
         if output.display_width(line) > columns
-        and " " in line.strip()
-        and not re.match(r"(  +\$ |    )[a-z]", line)
+        and output.display_width(line.split()[-1]) < columns - 30
+        and not re.match(r"(  +\$ |  +)(aap|systemctl|sudo|loginctl|chmod|df|mv|rm) ", line)
     ]
 
 

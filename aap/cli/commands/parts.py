@@ -7,29 +7,51 @@ its exit code; what it calls is imported when it runs, so `aap --help` reads no 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from aap.cli import output
 from aap.cli.place import Place
 from aap.message import State
 
 
-class Command(TyperCommand):
+class _Help:
+    """What the help of commands and groups has in common."""
+
+    epilog: str | None
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """List the options; on a narrow terminal what is said of one goes below it."""
+        formatter.write_dl = partial(formatter.write_dl, col_max=min(30, formatter.width // 3))
+        super().format_options(ctx, formatter)  # type: ignore[misc]
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write the examples without filling their lines."""
+        _write_examples(self.epilog, formatter)
+
+
+class Command(_Help, TyperCommand):
     """A command whose examples are printed as they were written."""
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
-        """Write the examples without filling their lines."""
-        _write_examples(self.epilog, formatter)
 
+class Group(_Help, TyperGroup):
+    """A group whose examples are printed as they were written, and its commands' help whole."""
 
-class Group(TyperGroup):
-    """A group whose examples are printed as they were written."""
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """List the commands."""
+        shown = [name for name, command in self.commands.items() if not command.hidden]
+        self.write_commands(formatter, "Commands", shown)
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
-        """Write the examples without filling their lines."""
-        _write_examples(self.epilog, formatter)
+    def write_commands(self, formatter: Any, title: str, names: Iterable[str]) -> None:
+        """List some commands, each with the whole of its first sentence."""
+        with formatter.section(title):
+            formatter.write_dl(
+                [(name, self.commands[name].get_short_help_str(1000)) for name in names]
+            )
 
 
 def _write_examples(examples: str | None, formatter: Any) -> None:
@@ -37,7 +59,15 @@ def _write_examples(examples: str | None, formatter: Any) -> None:
         return
     with formatter.section("Examples"):
         for line in examples.strip().splitlines():
-            formatter.write(f"  {line.strip()}\n")
+            formatter.write(f"  {_within(line.strip(), formatter.width)}\n")
+
+
+def _within(example: str, width: int) -> str:
+    """Put the words behind a command below it where the terminal is too narrow for both."""
+    command, _, words = example.partition("   ")
+    if len(example) + 2 <= width or not words:
+        return example
+    return "\n      ".join([command, *output.fill(words.strip(), width - 6)])
 
 
 def group(cls: type[TyperGroup] = Group, **more: Any) -> typer.Typer:
