@@ -13,6 +13,7 @@ from typing import Any
 from aap.agents.agent import Ended, Outcome, Report, Usage, Verdict
 from aap.agents.trouble import find_outage, judge_error, judge_process
 
+_REASON_CHARS = 200
 _LOGGED_CHARS = 2000  # of one event; the agent's own session file has the rest
 
 
@@ -48,13 +49,21 @@ def _shown(text: object) -> str:
 class PlainReader:
     """A command of the user's own: every line is for people, the exit code judges."""
 
+    def __init__(self) -> None:
+        self._last = ""
+
     def line(self, text: str) -> str | None:
         """Log it as it is."""
+        self._last = text if text.strip() else self._last
         return text
 
     def end(self, ended: Ended) -> Report:
-        """Judge by the exit code."""
-        return Report(judge_process(ended))
+        """Judge by the exit code; of a failure the last words are likely to say why."""
+        outcome = judge_process(ended)
+        if outcome.verdict is Verdict.FAILED and ended.code > 0 and self._last:
+            said = " ".join(self._last.split())[:_REASON_CHARS]
+            outcome = Outcome(Verdict.FAILED, f"{outcome.reason}: {said}")
+        return Report(outcome)
 
 
 class JsonReader:

@@ -61,7 +61,7 @@ def _is_needed(place: Place, planned: Cure) -> bool:
 
 
 def _run(place: Place, planned: Cure, yes: bool) -> Cure:
-    if not yes and not output.ask(f"{', '.join(planned.checks)}: {planned.command}\nRun it?"):
+    if not yes and not output.ask(f"\n{', '.join(planned.checks)}: {planned.command}\nRun it?"):
         return planned._replace(outcome="declined")
     try:
         # What is shown is what is run: the text is aap's own, its words are quoted.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from aap.cli import output
 from aap.cli.checks import CHECKS, Finding, Patient, examine
+from aap.cli.checks.finding import OK
 from aap.cli.cures import Cure, cure
 from aap.cli.place import Place
 from aap.errors import Exit, UsageError, did_you_mean
@@ -33,14 +36,16 @@ def doctor(
     With `fix` the safe cures are run, each asked for unless `yes`, and the checks
     once more; with `dry_run` they are only told. Returns Exit.FINDINGS if any check
     says warn or FAIL in the end, with and without JSON (schema `aap.doctor/1`).
+    On a terminal what is well is told in a line a group, unless `only` names checks.
     With `bundle` a report without anything private is written to that file.
     """
     ids = _chosen(only, skip)
     findings = examine(Patient(place), ids)
+    in_short = not only and sys.stdout.isatty()
     cures: list[Cure] = []
     if fix or dry_run:
         if not as_json:
-            _print(findings)
+            _print(findings, in_short=in_short)
         cures = cure(place, findings, yes=yes, dry_run=dry_run)
         if any(each.outcome == "done" for each in cures):
             findings = _look_again(place, ids, cures)
@@ -48,7 +53,7 @@ def doctor(
         output.write_json(SCHEMA, **members(findings), cures=[each._asdict() for each in cures])
     elif not cures:
         if not (fix or dry_run):
-            _print(findings)
+            _print(findings, in_short=in_short)
     else:
         _tell(cures, findings)
     _sum_up(findings, as_json=as_json)
@@ -106,7 +111,9 @@ def members(findings: Sequence[Finding]) -> dict[str, Any]:
 # Shown to people
 
 
-def _print(findings: Sequence[Finding]) -> None:
+def _print(findings: Sequence[Finding], *, in_short: bool = False) -> None:
+    if in_short:
+        findings = list(_in_short(findings))
     width = max((len(each.id) for each in findings), default=0)
     for each in findings:
         mark = output.paint(each.severity.ljust(4), _COLOURS[each.severity])
@@ -115,6 +122,16 @@ def _print(findings: Sequence[Finding]) -> None:
             output.write_hanging("       ", each.why, "dim")
         if each.fix:
             output.write(f"       $ {output.harmless(each.fix)}")
+
+
+def _in_short(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Put what is well of each group into one; who looks at a terminal looks for the rest."""
+    for group, found in groupby(findings, lambda each: each.id.partition(".")[0]):
+        together = list(found)
+        well = dict.fromkeys(each.id.partition(".")[2] for each in together if each.severity == OK)
+        if well:
+            yield Finding(OK, ", ".join(well), id=group)
+        yield from (each for each in together if each.severity != OK)
 
 
 def _tell(cures: Sequence[Cure], findings: Sequence[Finding]) -> None:

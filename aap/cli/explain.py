@@ -413,6 +413,8 @@ def _print(spool: Spool, entry: Entry | None, causes: Iterable[Cause], steps: li
         for step in steps:
             prefix = f"{output.paint(_clock(step.time), 'dim')}  {output.pad(step.source, 7)} "
             output.write_hanging(prefix, output.one_line(step.text))
+        if entry and not entry.is_foreign:
+            output.note(f"  aap logs --id {entry.id}   has every line, the agent's too")
 
 
 def _line(text: str, colour: str = "") -> None:

@@ -70,7 +70,8 @@ def install(
         )
         return Exit.OK
     _tell(actions or ("aap is installed and up to date",), notes)
-    output.note(f"listening on http://{plan.listen}; try it: aap send hello")
+    output.note(f"listening on http://{plan.listen}")
+    output.note("  aap send hello   tries it")
     return Exit.OK
 
 
@@ -314,7 +315,9 @@ def uninstall(
     actions = (*removal.actions, *others) or ("aap is not installed: nothing to do",)
     _tell((*actions, *(f"deleted {spool}" for spool in deleted if purge)), notes)
     for spool in kept:
-        output.note(f"the messages stay in {spool}; aap uninstall --purge deletes them")
+        output.note(f"the messages stay in {spool}")
+    if kept:
+        output.note("  aap uninstall --purge   deletes them")
     return Exit.OK
 
 

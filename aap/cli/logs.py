@@ -62,8 +62,12 @@ def logs(
     # Whoever wants the worker alone need not be able to read the journal.
     journal = Journal(start) if choice.wants_journal else None
     past = journal.history() if journal else ()
+    shown = 0
     for line in heapq.merge(files.read(), past, key=lambda line: line.time):
-        _print(line, choice, as_json)
+        shown += _print(line, choice, as_json)
+    if not (shown or follow or as_json):
+        day = time.strftime("%b %d %H:%M", time.localtime(start))
+        output.note(f"nothing of this kind was logged since {day}")
     if journal and journal.problem:
         output.note(f"the API's lines are missing here: {journal.problem}")
         output.note("  sudo usermod -aG systemd-journal $USER   and log in again")
@@ -259,14 +263,16 @@ class _JournalPipe:
                 yield line
 
 
-def _print(line: Line, choice: Choice, as_json: bool) -> None:
+def _print(line: Line, choice: Choice, as_json: bool) -> bool:
+    """Print a line if it is wanted; tell whether it was."""
     if not choice.takes(line):
-        return
+        return False
     if as_json:
         output.write_json("aap.logs.line/1", **_members(line))
-        return
+        return True
     prefix = f"{output.paint(_clock(line.time), 'dim')} {line.source:<7} "
     output.write_hanging(prefix, _said(line), _COLOURS.get(line.level, ""))
+    return True
 
 
 def _members(line: Line) -> dict[str, Any]:

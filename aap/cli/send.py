@@ -54,7 +54,8 @@ def send(
         return Exit.OK
     output.write(message_id)
     if sys.stderr.isatty():
-        output.note(f"sent by {via}; what became of it: aap inbox show {message_id}")
+        output.note(f"sent by {via}")
+        output.note(f"  aap inbox show {message_id}   what became of it")
     return Exit.OK
 
 

@@ -188,17 +188,20 @@ def _facts(counted: Counted, start: float) -> dict[str, Any]:
 def _print(counted: Counted, start: float, now: float, waiting: int) -> None:
     facts = _facts(counted, start)
     runs = facts["runs"]
+    answered, took = _said(facts["answer_seconds"]), _said(runs["seconds"])
+    bad_runs = f"{runs['failed']} failed" if runs["failed"] else ""
     failed = [f"{facts['failed']} given up"] if facts["failed"] else []
-    failed += [f"{facts['attempts_failed']} attempts failed"] if facts["attempts_failed"] else []
+    if tries := facts["attempts_failed"]:
+        failed += [f"{output.counted(tries, 'attempt')} failed"]
     output.fields(
         [
             ("since", f"{_clock(start)}, {output.age(now - start)}"),
             ("arrived", str(facts["arrived"])),
-            ("handled", f"{facts['handled']}{_said(facts['answer_seconds'])}"),
-            ("waited", _said(facts["wait_seconds"]).removeprefix("; ")),
+            ("handled", ", ".join(filter(None, (str(facts["handled"]), answered)))),
+            ("waited", _said(facts["wait_seconds"])),
             ("waiting", str(waiting)),
             ("failed", ", ".join(failed) or "none"),
-            ("runs", f"{runs['count']}, {runs['failed']} failed{_said(runs['seconds'])}"),
+            ("runs", ", ".join(filter(None, (str(runs["count"]), bad_runs, took)))),
         ]
     )
 
@@ -206,7 +209,9 @@ def _print(counted: Counted, start: float, now: float, waiting: int) -> None:
 def _said(spread: dict[str, float | None]) -> str:
     if spread["median"] is None or spread["p95"] is None:
         return ""
-    return f"; half within {_span(spread['median'])}, 95 % within {_span(spread['p95'])}"
+    if spread["median"] == spread["most"]:
+        return f"in {_span(spread['median'])}"
+    return f"half in {_span(spread['median'])}, 95 % in {_span(spread['p95'])}"
 
 
 def _span(seconds: float) -> str:

@@ -126,7 +126,8 @@ def _print(picture: Picture) -> None:
     elif picture.record is None:
         output.note(f"  {install_command()}")
     elif not picture.is_armed:
-        output.note("not all is armed; what is wrong, and what mends it: aap doctor")
+        output.note("not all is armed")
+        output.note("  aap doctor   says what is wrong, and what mends it")
 
 
 def lines(picture: Picture) -> list[str]:
@@ -138,7 +139,10 @@ def lines(picture: Picture) -> list[str]:
     elif picture.record is None:
         shown.append("aap is not installed for this user")
     elif picture.units:
-        shown += _fields([("socket", _socket(picture.units)), ("API", _api(picture.units.api))])
+        socket = picture.units.socket
+        address = " and ".join(socket.listen) if socket.active == "active" else ""
+        rows = [("socket", _socket(picture.units)), ("address", address)]
+        shown += _fields([*rows, ("API", _api(picture.units.api))])
     for each in picture.workspaces:
         if picture.record is None and not (each.path / SPOOL_FOLDER).is_dir():
             continue
@@ -151,6 +155,7 @@ def _fields(rows: list[Row]) -> list[str]:
     return [
         line
         for name, value in rows
+        if value
         for line in output.hang(f"{output.paint(name.ljust(10), 'dim')}  ", value)
     ]
 
@@ -159,7 +164,7 @@ def _socket(found: Status) -> str:
     if found.socket.active != "active":
         return output.paint(_trouble(found.socket, "not listening"), "red")
     extra = "" if found.socket.is_armed else ", but not after a reboot"
-    return f"listening for {_age_of(found.socket)} on {' and '.join(found.socket.listen)}{extra}"
+    return f"listening for {_age_of(found.socket)}{extra}"
 
 
 def _api(api: Unit) -> str:

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .command import Terminal
 from .wait import wait_until
 
 HERE = Path(__file__).resolve().parent
@@ -201,6 +202,12 @@ class User:
         """Like Machine.start, as the user and from the home."""
         return self.machine.start(self._as_user(argv), env={**self.env, **(env or {})}, **how)
 
+    def terminal(self, argv: Argv, columns: int = 80, lines: int = 24) -> Terminal:
+        """Start `argv` in a terminal, where Ctrl-C is what it is to a person."""
+        there = ["setsid", "--ctty", "--wait", *self._as_user(argv)]
+        env = {**self.env, "TERM": "xterm-256color"}
+        return Terminal(tuple(self.machine.argv(there, env)), columns, lines, dict(os.environ))
+
     def aap(self, *words: str, **how: Any) -> Result:
         """Run `aap`."""
         return self.run([self.machine.aap, *words], **how)
@@ -249,6 +256,12 @@ class System(User):
     def home(self) -> Path:
         """The account's home."""
         return Path("/var/lib/aap")
+
+    def terminal(self, argv: Argv, columns: int = 80, lines: int = 24) -> Terminal:
+        """Start `argv` in a terminal, where Ctrl-C is what it is to a person."""
+        there = ["setsid", "--ctty", "--wait", *self._as_user(argv)]
+        env = {**self.env, "TERM": "xterm-256color"}
+        return Terminal(tuple(self.machine.argv(there, env)), columns, lines, dict(os.environ))
 
     def aap(self, *words: str, **how: Any) -> Result:
         """Run `aap` as root."""

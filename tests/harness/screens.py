@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from difflib import unified_diff
 from pathlib import Path
 
 from .command import too_wide
@@ -47,7 +48,9 @@ def check(path: Path, screens: dict[str, str]) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, "utf-8")
     assert path.exists(), f"no golden file {path.name}: WRITE_GOLDEN=1 writes it"
-    assert text == path.read_text("utf-8")
+    known = path.read_text("utf-8")
+    lines = unified_diff(known.splitlines(), text.splitlines(), path.name, "seen", lineterm="")
+    assert text == known, "\n".join(lines)
 
 
 def assert_fits(screen: str, columns: int) -> None:
