@@ -189,7 +189,7 @@ def _print(counted: Counted, start: float, now: float, waiting: int) -> None:
     facts = _facts(counted, start)
     runs = facts["runs"]
     answered, took = _said(facts["answer_seconds"]), _said(runs["seconds"])
-    bad_runs = f"{runs['failed']} failed" if runs["failed"] else ""
+    bad_runs = f", {runs['failed']} failed" if runs["failed"] else ""
     failed = [f"{facts['failed']} given up"] if facts["failed"] else []
     if tries := facts["attempts_failed"]:
         failed += [f"{output.counted(tries, 'attempt')} failed"]
@@ -197,11 +197,11 @@ def _print(counted: Counted, start: float, now: float, waiting: int) -> None:
         [
             ("since", f"{_clock(start)}, {output.age(now - start)}"),
             ("arrived", str(facts["arrived"])),
-            ("handled", ", ".join(filter(None, (str(facts["handled"]), answered)))),
+            ("handled", "; ".join(filter(None, (str(facts["handled"]), answered)))),
             ("waited", _said(facts["wait_seconds"])),
             ("waiting", str(waiting)),
             ("failed", ", ".join(failed) or "none"),
-            ("runs", ", ".join(filter(None, (str(runs["count"]), bad_runs, took)))),
+            ("runs", "; ".join(filter(None, (f"{runs['count']}{bad_runs}", took)))),
         ]
     )
 
