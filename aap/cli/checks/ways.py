@@ -204,9 +204,9 @@ def _look_at_last_run(site: Site) -> Found:
     ago = output.age(time.time() - run.ended)
     if run.outcome in {"ok", "stopped"}:
         ended = "ended well" if run.outcome == "ok" else "was stopped"
-        yield Finding(OK, f"the last run {ended}, {ago} ago")
+        yield Finding(OK, f"the last run {ended} {ago} ago")
     else:
-        yield Finding(WARN, f"the last run failed, {ago} ago", LOGS, run.reason)
+        yield Finding(WARN, f"the last run failed {ago} ago", LOGS, run.reason)
 
 
 def worker_orphans(patient: Patient) -> Found:
