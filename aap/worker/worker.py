@@ -7,8 +7,10 @@ done`, or the good end of a run, is one rename that no crash undoes.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,6 +36,8 @@ _PAUSE_POLL = 0.5
 # messages that come one by one to a quick agent would have one started for each.
 _SHORTEST_LIFE = 0.5
 _LINGER_POLL = 0.05
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+_DISK_POLL = 1.0
 
 
 class Worker:
@@ -150,7 +154,8 @@ class Worker:
             self._sit_out(outcome.reason)
         else:
             self._end_outage()
-            self._settle(left) if outcome.verdict is Verdict.OK else self._defer(left, outcome)
+            well = outcome.verdict is Verdict.OK
+            self._insist(lambda: self._settle(left)) if well else self._defer(left, outcome)
 
     def _try(self, batch: list[Entry]) -> Outcome | None:
         """Run the agent over a batch; None if the run was stopped from outside."""
@@ -193,6 +198,21 @@ class Worker:
                 self._log.event("info", "worker", "settled", id=entry.id)
 
         for_all(left, settle)
+
+    def _insist(self, settle: Callable[[], None]) -> None:
+        """Settle, however long a full disk refuses: another run would do all of it again."""
+        is_told = False
+        while True:
+            try:
+                return settle()
+            except OSError as error:
+                if error.errno not in _FULL or self._stop.asked:
+                    raise
+                if not is_told:
+                    reason = os.strerror(error.errno)
+                    self._log.event("error", "worker", "not-settled", reason=reason)
+                is_told = True
+                self._stop.wait(_DISK_POLL)
 
     def _defer(self, left: list[Entry], outcome: Outcome) -> None:
         if not left:

@@ -413,17 +413,20 @@ def run(minutes: float) -> bool:
     scale = Scale(messages - messages % 10, 10, 1.0, 1200, outages=0.005)
     try:
         with booted() as machine:
-            outcomes = {"a user's": wreck(machine, machine.add_user("ann", uid=2001), scale)}
+            user = machine.add_user("ann", uid=2001)
+            held = _show("a user's aap", wreck(machine, user, scale))
         with booted() as machine, installed(machine) as system:
             system.systemctl("stop", "aap-*")  # the small disk is not there yet
-            outcomes["the machine's"] = wreck(machine, system, scale)
+            return _show("the machine's aap", wreck(machine, system, scale)) and held
     except (BootError, DiskError) as error:
         raise UnableError(str(error)) from error
-    for whose, outcome in outcomes.items():
-        print(f"   {whose} aap:")
-        for line in (*outcome.figures, *(f"BROKEN: {each}" for each in outcome.broken)):
-            print(f"     {line}")
-    return not any(outcome.broken for outcome in outcomes.values())
+
+
+def _show(title: str, outcome: Outcome) -> bool:
+    print(f"   {title}:")
+    for line in (*outcome.figures, *(f"BROKEN: {each}" for each in outcome.broken)):
+        print(f"     {line}", flush=True)
+    return not outcome.broken
 
 
 PROOF = Proof("whatever is killed, full or set back, each 200 is handled, in order", run)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from harness.wait import wait_until
 from harness.workbench import Bench
 
 from aap.inbox import Spool
@@ -530,3 +531,27 @@ def test_many_conversations_are_all_handled_in_order(bench: Bench, message: Make
         numbers = [number for owner, number in seen if owner == chat]
         assert numbers == sorted(numbers)
     assert len(seen) == 60
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount")
+def test_a_disk_that_refuses_the_end_of_a_run_makes_no_second_run(
+    bench: Bench, message: Make
+) -> None:
+    root = bench.spool.root
+    # Refused as long as the worker writes there: it notes that the run has begun.
+    lock = f"until mount -o remount,bind,ro '{root}' 2>&1; do sleep 0.05; done"
+    bench.agent(f"mount --bind '{root}' '{root}'; {lock}")
+    ident = bench.spool.deliver(message("hello"))
+    # The mount is seen by the worker, by the agent and by nobody else.
+    worker = [sys.executable, "-m", "aap.worker", "--workspace", str(bench.workspace)]
+    private = ["unshare", "--mount", "--propagation=private", *worker]
+    with subprocess.Popen(private, env=os.environ | bench.settings) as process:
+        wait_until(lambda: bench.log("not-settled"), what="the worker to complain")
+        assert bench.states() == {ident: "active"}
+        there = ["nsenter", f"--target={process.pid}", "--mount"]
+        subprocess.run([*there, "umount", root], check=True)
+        assert process.wait(20) == 0
+    assert bench.states() == {ident: "done"}
+    assert len(bench.log("run-started")) == 1
+    (told,) = bench.log("not-settled")
+    assert told.fields["reason"] == "Read-only file system"
