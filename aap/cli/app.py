@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -29,6 +30,7 @@ from aap.cli.commands import (
     workspace,
 )
 from aap.cli.commands.parts import ConfigFile, Workspace
+from aap.cli.main import first_word
 from aap.cli.place import Place
 from aap.errors import Exit, UsageError, nearest
 
@@ -41,6 +43,17 @@ SECTIONS = {
     "Set up": ("install", "uninstall", "config", "workspace", "key", "openclaw", "completion"),
 }
 
+ALONE = (pause, explain, reply, send, logs, install, status, doctor, completion)
+GROUPS = (inbox, config, workspace, key, openclaw, context, skills, agent)
+
+EXAMPLES = """
+    aap inbox ls                  what waits, and for whom
+    aap inbox retry ID            let a message be handled again
+    aap logs --today --follow     what happens now
+    aap send "hello"              put a message in, as a client would
+    man aap                       more, and man 7 aap tells how it works
+    """
+
 
 class Root(parts.Group):
     """The root, which lists its commands by what one wants to do."""
@@ -51,28 +64,12 @@ class Root(parts.Group):
             self.write_commands(formatter, title, names)
 
 
-app = parts.group(
-    Root,
-    epilog="""
-    aap inbox ls                  what waits, and for whom
-    aap inbox retry ID            let a message be handled again
-    aap logs --today --follow     what happens now
-    aap send "hello"              put a message in, as a client would
-    man aap                       more, with aap.conf(5) and aap-spool(5)
-    """,
-)
-for module in (pause, explain, reply, send, logs, install, status, doctor, completion):
-    app.add_typer(module.app)
-for module in (inbox, config, workspace, key, openclaw, context, skills, agent):
-    app.add_typer(module.app, name=module.__name__.rpartition(".")[2])
-
-
 def run(arguments: Sequence[str]) -> int:
     """Parse the arguments, run the command, return its exit code.
 
     Raises UsageError for what the parser refuses, and whatever the command raises.
     """
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(_whole(_needed(arguments)))
     try:
         code = command.main(
             args=list(arguments),
@@ -93,6 +90,29 @@ def run(arguments: Sequence[str]) -> int:
             return Exit.USAGE
         raise _usage_error(error) from None
     return int(code or Exit.OK)
+
+
+def _needed(arguments: Sequence[str]) -> Sequence[ModuleType]:
+    """Name the module that the first word belongs to; all if it is no command, or none is there.
+
+    Typer builds each command from its signature, and takes as long for all of them as it
+    takes to be imported.
+    """
+    word = first_word(arguments)
+    found = [module for module in (*ALONE, *GROUPS) if word in _names(module)]
+    return found or (*ALONE, *GROUPS)
+
+
+def _names(module: ModuleType) -> Iterator[str]:
+    """The words of the root that a module has."""
+    if module in GROUPS:
+        yield _name(module)
+    else:
+        yield from (each.callback.__name__ for each in module.app.registered_commands)
+
+
+def _name(module: ModuleType) -> str:
+    return module.__name__.rpartition(".")[2]
 
 
 def _usage_error(error: Any) -> UsageError:
@@ -132,7 +152,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def root(
     ctx: typer.Context,
     workspace: Workspace = None,
@@ -143,3 +162,18 @@ def root(
 ) -> None:
     """A durable inbox between an OpenAI-style client and the coding agent on your own machine."""
     ctx.obj = Place(workspace, config)
+
+
+def _whole(modules: Iterable[ModuleType]) -> typer.Typer:
+    """Put the root together, with the commands of these modules."""
+    whole = parts.group(Root, epilog=EXAMPLES)
+    whole.callback()(root)
+    for module in modules:
+        if module in GROUPS:
+            whole.add_typer(module.app, name=_name(module))
+        else:
+            whole.add_typer(module.app)
+    return whole
+
+
+app = _whole((*ALONE, *GROUPS))

@@ -224,6 +224,15 @@ def parse_hot(arguments: Sequence[str]) -> tuple[Hot, list[str], Keywords]:
     return hot, words, {**place, **given}
 
 
+def first_word(arguments: Sequence[str]) -> str:
+    """Return the command or group that is meant; empty if there is none, or it is not clear."""
+    try:
+        rest = _read_options(list(arguments), PLACE, {})
+    except _NotHotError:
+        return ""
+    return rest[0] if rest else ""
+
+
 def _read_options(rest: list[str], options: Mapping[str, Option], into: Keywords) -> list[str]:
     """Take options from the front until a word; return what is left."""
     while rest and rest[0].startswith("-") and rest[0] != "-":

@@ -162,6 +162,33 @@ def children_seconds(words: list[str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+# The tree in parts
+
+
+@pytest.mark.parametrize(
+    ("line", "commands"),
+    [
+        ("inbox add x", {"inbox"}),
+        ("-w work config get PORT", {"config"}),
+        ("resume", {"pause", "resume"}),
+        ("status --json", {"status"}),
+        ("inbx", set(TREE.commands)),
+        ("--help", set(TREE.commands)),
+        ("--json inbox ls", set(TREE.commands)),
+        ("", set(TREE.commands)),
+    ],
+)
+def test_only_what_is_meant_is_built(line: str, commands: set[str]) -> None:
+    part: Any = typer.main.get_command(app._whole(app._needed(line.split())))
+    assert set(part.commands) == commands
+
+
+def test_a_part_of_the_tree_is_as_the_whole(aap: Run) -> None:
+    for line in ("inbox add --help", "inbox", "resume --help", "config get --jsn", "key lss"):
+        part, whole = aap(*line.split()), aap("--config=/dev/null", "--", *line.split())
+        assert (part.stdout, part.stderr) == (whole.stdout, whole.stderr)
+
+
 # Help and mistakes
 
 
