@@ -8,7 +8,8 @@ import pytest
 from harness.disk import DiskError
 from harness.machine import User
 from harness.wait import wait_until
-from torture.chaos import Scale, busiest_second, starts, wreck
+from torture.chaos import Scale, busiest_second, wreck
+from torture.site import starts
 
 from aap.log import Line, parse_line
 from aap.systemd import units
