@@ -49,6 +49,7 @@ def retry(
     def back(entry: Entry) -> str:
         _check_idle(entry)
         if entry.state is State.INBOX and not entry.attempts:
+            place.spool.assure(entry)
             output.note(f"{entry.id} waits already")
             return ""
         place.spool.retry(entry)
@@ -70,6 +71,7 @@ def hold(
     def aside(entry: Entry) -> str:
         _check_idle(entry)
         if entry.state is State.HOLD:
+            place.spool.assure(entry)
             output.note(f"{entry.id} is on hold already")
             return ""
         if entry.state in _WAITS_FOR_NOTHING:
@@ -93,6 +95,7 @@ def release(
     def free(entry: Entry) -> str:
         _check_idle(entry)
         if entry.state is State.INBOX:
+            place.spool.assure(entry)
             output.note(f"{entry.id} waits already")
             return ""
         if entry.state in _WAITS_FOR_NOTHING:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from harness.command import Run, Terminal, chat
+from harness.command import AAP, Run, Terminal, chat, execute
 
 from aap.inbox import Spool
 from aap.message import IdClock, State
@@ -143,3 +145,21 @@ def test_ten_thousand_are_changed_within_seconds(aap: Run, spool: Spool) -> None
     assert aap("inbox", "release", "-", stdin="\n".join(names)).returncode == 0
     assert spool.count(State.INBOX) == 10_000
     assert time.monotonic() - began < 30
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace shows what is synced")
+@pytest.mark.parametrize(
+    ("verb", "state"),
+    [("done", "done"), ("hold", "hold"), ("release", "inbox"), ("retry", "inbox")],
+)
+def test_what_is_so_already_is_on_the_disk_too(
+    spool: Spool, tmp_path: Path, verb: str, state: str
+) -> None:
+    # Who made it so may have been killed before the fsync.
+    message = spool.find(spool.deliver(chat("one")))
+    message.path.rename(spool.folder(State(state)) / message.path.name)
+    trace = tmp_path / "trace"
+    strace = ("strace", "-f", "-y", "-e", "trace=fsync", "-o", str(trace))
+    done = execute(*strace, *AAP, "inbox", verb, message.id, AAP_WORKSPACE=str(spool.root.parent))
+    assert (done.returncode, "already" in done.stderr) == (0, True), done.stderr
+    assert f"/{state}>" in trace.read_text()
