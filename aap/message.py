@@ -25,6 +25,7 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 TIME_CHARS, CHANCE_CHARS, PRINT_CHARS = 11, 2, 7
 ID_CHARS = TIME_CHARS + CHANCE_CHARS + PRINT_CHARS
 
+_SECOND = 1_000_000_000  # in nanoseconds
 _NAME = re.compile(rf"([{ALPHABET}]{{{ID_CHARS}}})(?:\+(\d{{1,6}}))?\.(.+)", re.DOTALL)
 
 
@@ -107,24 +108,29 @@ class IdClock:
 
     def __init__(self, floor: str = "") -> None:
         self._last = 0
-        self._wall = self._boot = 0
-        self.raise_to(floor)
+        self._wall = self._boot = self._raised = 0
+        if floor:
+            self.raise_to(floor)
 
     def raise_to(self, floor: str) -> None:
-        """Give no id below `floor` from now on."""
-        if floor:
-            self._last = max(self._last, round(id_time(floor) * 1_000_000))
+        """Give no id below `floor` from now on; "" is below all."""
+        self._last = max(self._last, round(id_time(floor) * 1_000_000) if floor else 0)
+        self._raised = self._boot
 
     def is_doubtful(self) -> bool:
-        """Tell whether another process may have given an id that is ahead of the clock.
+        """Tell whether another process may have given an id that ours must not come before.
 
-        So it is if the clock was set back since the last call of this, against the one
-        that is never set; or may have been set forth and back, in more than a second.
+        So it is if the clock was set back since the last call, as the clock shows that is
+        never set. It may also have been set forth and back since; or be behind our ids,
+        and thus behind another's. That much is asked once a second: whose message comes
+        first within that, nobody can tell.
         """
         wall, boot = time.time_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         passed, shown = boot - self._boot, wall - self._wall
         self._wall, self._boot = wall, boot
-        return passed > 1_000_000_000 or shown < passed - 100_000_000
+        is_behind = wall < self._last * 1000
+        is_due = boot - self._raised > _SECOND and (passed > _SECOND or is_behind)
+        return is_due or shown < passed - _SECOND // 10
 
     def next(self, print_of: bytes) -> str:
         """Return a new id that carries the fingerprint of `print_of`."""

@@ -526,7 +526,11 @@ class Spool:
         return False
 
     def defer(self, entry: Entry, at: float, reason: str) -> Entry:
-        """Put a message off until `at`, one attempt older; the mtime carries the time."""
+        """Put a message off until `at`, one attempt older; the mtime carries the time.
+
+        A power cut may take that time back, since the file is not fsynced again: the
+        message is then tried early, which does no harm.
+        """
         self._note_if_possible(entry.id, event="deferred", reason=reason, retry_at=at)
         self._set_time(entry, at)
         return self._move(entry, State.DEFERRED, self._older(entry))

@@ -15,6 +15,7 @@ from aap.message import (
     ALPHABET,
     ID_CHARS,
     TIME_CHARS,
+    IdClock,
     Name,
     State,
     fingerprint,
@@ -110,6 +111,20 @@ def test_ids_rise_past_those_that_another_process_gave_ahead_of_the_clock(spool:
     (spool.folder(State.INBOX) / str(ahead)).write_bytes(b"{}")
     time.sleep(1.1)  # the clock may have been set forth and back meanwhile
     assert first < ahead.id < spool.deliver(b"{}")
+
+
+@pytest.mark.parametrize(("ahead", "times"), [(3600, 1), (-3600, 0)])
+def test_only_a_clock_that_is_behind_its_ids_asks_for_others(ahead: int, times: int) -> None:
+    clock = IdClock(_id_at(time.time() + ahead))
+    assert clock.is_doubtful()
+    clock.raise_to("")
+    asked, end = 0, time.monotonic() + 1.3
+    while time.monotonic() < end:
+        if clock.is_doubtful():
+            clock.raise_to("")
+            asked += 1
+        time.sleep(0.01)
+    assert asked == times
 
 
 def test_a_made_up_name_does_not_carry_the_clock_away(spool: Spool) -> None:
