@@ -49,6 +49,8 @@ OPEN = (*WAITING, State.HOLD, State.ACTIVE)
 figures: Counter[str] = Counter()
 
 _chats = st.sampled_from(["a", "b", ""])
+_few_chats = st.lists(_chats, min_size=1, max_size=3)
+_ends = st.sampled_from(["ends_well", "fails", "fails", "is_given_back", "dies"])
 _picks = st.integers(0, 1000)
 _texts = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n\r\0\x85\u2028"))
 
@@ -92,6 +94,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.keys = self.places = self.ahead = self.passed = 0
         self.worker: Worker | None = None
         self.old_entries: list[Entry] = []
+        self.junk: list[bytes] = []
 
     @initialize()
     def begin(self) -> None:
@@ -129,8 +132,9 @@ class SpoolMachine(RuleBasedStateMachine):
 
     # Messages come
 
-    @rule(chats=st.lists(_chats, min_size=1, max_size=3), by_api=st.booleans())
+    @rule(chats=_few_chats, by_api=st.booleans())
     def deliver(self, chats: list[str], by_api: bool) -> None:
+        self._let_time_pass()
         spool = self.api if by_api else self.person
         for chat in chats:
             known = self._new(chat)
@@ -143,6 +147,14 @@ class SpoolMachine(RuleBasedStateMachine):
         draft = target.with_name(f".{known.key}")
         draft.write_bytes(body(known.key))
         draft.rename(target)
+
+    @rule()
+    def put_in_what_is_no_message(self) -> None:
+        self.keys += 1
+        self.junk.append(b"junk %d" % self.keys)
+        path = self.api.folder(State.INBOX) / f"junk{self.keys}"
+        path.write_bytes(self.junk[-1])
+        os.utime(path, (0, 0))  # long since, so that nobody waits for its other half
 
     @rule()
     def die_while_writing(self) -> None:
@@ -170,6 +182,7 @@ class SpoolMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.worker is None or not self._in(State.ACTIVE))
     @rule(limit=st.integers(1, 5), mixed=st.booleans())
     def claim(self, limit: int, mixed: bool) -> None:
+        self._let_time_pass()
         worker = self.worker or self._start_worker()
         waited = [each.key for each in self._in(State.INBOX)]
         batch = worker.queue.claim(limit, 0.0, mixed=mixed)
@@ -209,10 +222,25 @@ class SpoolMachine(RuleBasedStateMachine):
         self._settle(pick, State.ACTIVE)
 
     @precondition(lambda self: self.worker is not None)
-    @rule(how=st.sampled_from(["ends_well", "fails", "fails", "is_given_back", "dies"]))
+    @rule(how=_ends)
     def run(self, how: str) -> None:
         assert self.worker
         getattr(self, f"_{how}")(self.worker)
+
+    @precondition(lambda self: self.worker is None or not self._in(State.ACTIVE))
+    @rule(limit=st.integers(1, 5), mixed=st.booleans(), how=_ends)
+    def claim_and_run(self, limit: int, mixed: bool, how: str) -> None:
+        """Both at once, so that more comes to pass in as many steps."""
+        self.claim(limit, mixed)
+        self.run(how)
+
+    @precondition(lambda self: self.worker is None or not self._in(State.ACTIVE))
+    @rule(chats=_few_chats, again=_few_chats)
+    def deliver_fail_and_deliver(self, chats: list[str], again: list[str]) -> None:
+        """Who writes again brings back what was put off."""
+        self.deliver(chats, True)
+        self.claim_and_run(5, True, "fails")
+        self.deliver(again, True)
 
     def _ends_well(self, worker: Worker) -> None:
         for entry in worker.spool.entries(State.ACTIVE):
@@ -346,25 +374,30 @@ class SpoolMachine(RuleBasedStateMachine):
         self._set_clock(self.ahead + seconds)
 
     def _set_clock(self, ahead: int) -> None:
-        self.ahead, self.passed = ahead, self.passed + 2
-        set_clock(Path(os.environ["AAP_TEST_CLOCK"]), ahead, self.passed)
+        self.ahead = ahead
+        self._let_time_pass()
+
+    def _let_time_pass(self) -> None:
+        """Two seconds: what comes at the same time by different ways is in no order."""
+        self.ahead, self.passed = self.ahead + 2, self.passed + 2
+        set_clock(Path(os.environ["AAP_TEST_CLOCK"]), self.ahead, self.passed)
 
     # What must hold after each step
 
     @invariant()
     def each_message_is_in_its_place_once(self) -> None:
         figures["steps"] += 1
-        there = [
-            (
-                _key(self.api.read(entry)),
-                entry.state,
-                entry.attempts,
-                (entry.name and entry.id) or "",
-            )
-            for entry in self.api.entries()
-        ]
+        there, junk = [], []
+        for entry in self.api.entries():
+            raw = self.api.read(entry)
+            if key := _key(raw):
+                there.append((key, entry.state, entry.attempts, entry.id if entry.name else ""))
+            else:
+                junk.append(raw)
+                assert entry.is_foreign or not entry.is_message
         should = [(e.key, e.state, e.attempts, e.id) for e in self.known.values()]
         assert sorted(there) == sorted(should)
+        assert sorted(junk) == sorted(self.junk)
 
     @invariant()
     def ids_rise_within_a_conversation(self) -> None:
