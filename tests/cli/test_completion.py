@@ -26,6 +26,16 @@ def test_the_shipped_scripts_are_those_of_the_tree(shell: str) -> None:
     assert shared.completion(shell) == renewed, "python -m aap.cli.completion completions"
 
 
+def test_an_option_takes_the_same_words_wherever_it_is() -> None:
+    # In bash it is told apart by its name alone.
+    values: dict[str, set[object]] = {}
+    for node in completion.tree():
+        for option in node.options:
+            for name in option.names:
+                values.setdefault(name, set()).add(option.value)
+    assert {name: each for name, each in values.items() if len(each) > 1} == {}
+
+
 @pytest.fixture
 def commands(home: Path) -> str:
     """A PATH on which `aap` is found."""
