@@ -18,6 +18,7 @@ class File(NamedTuple):
     state: State
     id: str
     digest: bytes
+    path: Path
 
 
 class Found(NamedTuple):
@@ -52,5 +53,5 @@ def look(workspace: Path) -> Found:
         for path in folder.iterdir() if folder.is_dir() else ():
             hidden += path.name.startswith(".")
             if known := parse_name(path.name):
-                files.append(File(state, known.id, digest(path.read_bytes())))
+                files.append(File(state, known.id, digest(path.read_bytes()), path))
     return Found(files, hidden)

@@ -119,6 +119,14 @@ class Posters:
                 self.faults.append(f"message {serial} was answered {status}")
             return
 
+    def repeat(self, port: int, serial: int, raw: bytes) -> str:
+        """Post a message once more, as a client does that has no answer; return the id."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        try:
+            return self._ask(connection, serial, raw)[1]
+        finally:
+            connection.close()
+
     def _ask(
         self, connection: http.client.HTTPConnection, serial: int, raw: bytes
     ) -> tuple[int, str]:

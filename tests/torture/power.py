@@ -63,6 +63,7 @@ class Figures(Counter[str]):
     """Counts by what they count, and what was seen that needs words."""
 
     broken = ("lost", "torn", "doubled", "undone", "handled again", "let loose", "left open",
+              "not known again",
               "not recovered", "damaged")  # fmt: skip
 
     def __init__(self) -> None:
@@ -124,6 +125,7 @@ def cut_all(session: Session, count: int, chance: random.Random) -> Figures:
                 figures.update(_check(session, cut, env))
                 if number % _CHECK_EVERY == 0:
                     household.show(folder / "workspace", env)
+                    figures["not known again"] += _repeat(session, cut, env)
             if number % _CHECK_EVERY == 0:
                 figures["damaged"] += not is_sound(disk.kind, cut.image)
         except (CutError, ProgramError) as error:
@@ -162,6 +164,18 @@ def _check(session: Session, cut: Cut, env: Mapping[str, str]) -> dict[str, int]
         "left open": sum(each.state in {State.INBOX, State.ACTIVE} for each in after.files),
         "hidden": after.hidden,
     }
+
+
+def _repeat(session: Session, cut: Cut, env: Mapping[str, str]) -> int:
+    """Have some clients say again what was answered; count those who get another id."""
+    workspace, log = session.disk.folder / "workspace", session.disk.log.with_name("api.log")
+    acked = {ack.id: ack.serial for ack in session.posters.acks if ack.at <= cut.position}
+    known = [each for each in look(workspace).files if each.id in acked][-3:]
+    with household.serving(workspace, env, log, kill_every=60) as port:
+        return sum(
+            session.posters.repeat(port, acked[each.id], each.path.read_bytes()) != each.id
+            for each in known
+        )
 
 
 # The proof
