@@ -49,7 +49,7 @@ def find_owner(path: Path) -> Owner | None:
         try:
             facts = step.lstat()
         except (FileNotFoundError, NotADirectoryError):
-            return None
+            break
         if facts.st_uid != 0:
             return Owner(facts.st_uid, facts.st_gid)
         _check_step(step, facts)

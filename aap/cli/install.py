@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +78,8 @@ def install(
 
 def _choose_mode(place: Place, system: bool | None, verb: str) -> None:
     """Settle whose aap is meant. Raises PermissionDeniedError: root alone changes the machine's."""
+    from aap.systemd.preflight import check_settings_folder
+
     choose_mode(find_mode() if system is None else SYSTEM if system else USER)
     if find_mode() == USER:
         return
@@ -84,6 +87,7 @@ def _choose_mode(place: Place, system: bool | None, verb: str) -> None:
         program = shutil.which(sys.argv[0]) or "aap"
         hint = f"sudo {shlex.quote(program)} {verb} --system"
         raise PermissionDeniedError(f"only root can {verb} aap for the whole machine", hint=hint)
+    check_settings_folder()
     if place.config or os.environ.get("AAP_CONFIG"):
         said = f"the machine's aap reads its settings from {config_file()} alone"
         raise UsageError(said, hint="leave --config out, and unset AAP_CONFIG")
@@ -102,9 +106,15 @@ def _update_skills(workspaces: Iterable[Path]) -> Iterator[str]:
 
     for path in workspaces:
         with identity.acting_for(path):
-            there = (path / skillset.MANIFEST).exists()
-            steps = skillset.install(path) if there else ()
+            steps = skillset.install(path) if _is_there(path / skillset.MANIFEST) else ()
         yield from (f"{each.action} {each.path}" for each in steps if each.action != "kept")
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file, and not at the other end of a link to what is closed."""
+    with suppress(PermissionError):
+        return path.exists()
+    return False
 
 
 def _ask_linger(name: str) -> bool:
@@ -295,8 +305,7 @@ def uninstall(
     there = [spool for spool in spools if spool.exists()]
     deleted = [spool for spool in there if purge or not _holds_anything(spool)]
     for spool in deleted:
-        with identity.acting_for(spool):
-            shutil.rmtree(spool)
+        _delete(spool)
     identity.remove_empty(list(removal.folders))
     told, note = remove_account(manager)
     others = (*others, told) if told else others
@@ -327,15 +336,24 @@ def _remove_skills(workspaces: Iterable[Path]) -> Iterator[str]:
 
     for path in workspaces:
         with identity.acting_for(path):
-            there = (path / skillset.MANIFEST).exists()
-            steps = skillset.remove(path) if there else ()
+            steps = skillset.remove(path) if _is_there(path / skillset.MANIFEST) else ()
         if any(each.action == "removed" for each in steps):
             yield f"removed the skills from {path}"
 
 
+def _delete(spool: Path) -> None:
+    """Delete a spool; of a link, the link alone."""
+    with identity.acting_for(spool):
+        if spool.is_symlink():
+            spool.unlink()
+        else:
+            shutil.rmtree(spool)
+
+
 def _holds_anything(spool: Path) -> bool:
     """Whether there is a file besides the lock: a message, a note of one, a log."""
-    return any(path.name != "LOCK" and not path.is_dir() for path in spool.rglob("*"))
+    with identity.acting_for(spool):
+        return any(path.name != "LOCK" and not path.is_dir() for path in spool.rglob("*"))
 
 
 def _confirm_purge(spools: list[Path]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from aap import identity
 from aap.errors import (
     AapError,
     ConfigError,
@@ -26,17 +27,20 @@ _KINDS = {Exit.NO_PERMISSION: PermissionDeniedError, Exit.TRY_AGAIN: TryAgainErr
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of `folder` while a file in it is read, changed and replaced.
 
-    The folder and not the file: the file is another one after each change. Raises
+    The folder, which is made where it is missing, and not the file: the file is another one
+    after each change. Root has the rights of the folder's owner meanwhile. Raises
     PermissionDeniedError, TryAgainError where the disk is full (or another fault will pass),
     or AapError where it is broken; so do the writes within.
     """
     try:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(fd)
+        with identity.acting_for(folder):
+            make_folder(folder)
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(fd)
     except OSError as error:
         kind = _KINDS.get(exit_of(error), AapError)
         message = f"nothing can be written in {folder}: {error.strerror}"

@@ -21,7 +21,6 @@ from typing import NamedTuple
 from aap.config.envfile import DoubtfulConfigError, Finding, read_text, unreadable
 from aap.config.files import locked, real_file, write_private
 from aap.errors import ConfigError, NotFoundError, UsageError, did_you_mean
-from aap.files import make_folder
 
 PLAIN_NAME = "API_KEY"
 """The name of the key that a configuration file holds in plain."""
@@ -162,7 +161,6 @@ def add_key(
         raise ConfigError(f'"{name}" is no name for a key', hint=hint)
     if not plain or plain != plain.strip() or not plain.isprintable():
         raise ConfigError("this is no key: it is empty, or has blanks or control characters")
-    make_folder(file.parent)
     with locked(file.parent):
         text = _read(file) or ""
         known = _parse(text, file)

@@ -141,9 +141,7 @@ def add_workspace(file: Path, name: str, path: Path) -> bool:
 
     Raises UsageError, ConfigError, PermissionDeniedError.
     """
-    from aap.files import make_folder
 
-    make_folder(file.parent)
     with locked(file.parent):
         text = _read(file)
         registry = _parse(text, file)

@@ -18,7 +18,6 @@ from aap.config.files import locked, make_private, real_file, write_private
 from aap.config.load import known_key, secret_name
 from aap.config.table import NAMES, SETTINGS
 from aap.errors import ConfigError, PermissionDeniedError, TryAgainError
-from aap.files import make_folder
 
 # Where these are found it is not sure which text belongs to which setting.
 _TANGLED = frozenset({"unclosed-quote", "swallowed-line", "comment-backslash", "not-text"})
@@ -53,7 +52,6 @@ def set_value(file: Path, key: str, value: str, *, mode: int = 0o600) -> bool:
     """
     key = known_key(key)
     value = _as_stored(key, value)
-    make_folder(file.parent)
     with locked(file.parent):
         text = _read(file)
         changed = _with_value(text, key, value)
@@ -69,7 +67,6 @@ def replace_text(file: Path, before: str, after: str, *, mode: int = 0o600) -> N
 
     Raises TryAgainError where somebody else has changed it, PermissionDeniedError.
     """
-    make_folder(file.parent)
     with locked(file.parent):
         if whole_text(file) != before:
             raise TryAgainError(f"{file} was changed by somebody else meanwhile")

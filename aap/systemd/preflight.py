@@ -93,11 +93,15 @@ def check_workspace(path: Path, mode: str) -> None:
     _check_visible(path, "the workspace", mode)
     if path.exists() and not path.is_dir():
         raise ConfigError(f"the workspace {path} is no folder", hint="give the path of a folder")
-    for folder in (path, path / SPOOL_FOLDER):
+    spool = path / SPOOL_FOLDER
+    if spool.is_symlink():
+        said = f"{spool} is a link, and what is in a workspace must not lead out of it"
+        raise ConfigError(said, hint=f"rm {shlex.quote(str(spool))}")
+    for folder in (path, spool):
         _check_private(folder)
     if mode == SYSTEM:
         _check_owner(path)
-    elif (spool := path / SPOOL_FOLDER).exists() and spool.stat().st_uid != os.geteuid():
+    elif spool.exists() and spool.stat().st_uid != os.geteuid():
         hint = f"sudo chown -R {managers.user_name()}: {shlex.quote(str(spool))}"
         raise ConfigError(f"{spool} belongs to another user", hint=hint)
 
@@ -137,11 +141,12 @@ def _check_account() -> None:
                 hint=f"usermod --home {SYSTEM_HOME} {ACCOUNT}   # if nobody else needs it",
             )
     mine = identity.find_account()
-    for folder, owners in (
-        (SYSTEM_HOME, {0, mine.uid if mine else 0}),
-        (SYSTEM_CONFIG, {0}),
-    ):
-        _check_own_folder(folder, owners)
+    _check_own_folder(SYSTEM_HOME, {0, mine.uid if mine else 0})
+
+
+def check_settings_folder() -> None:
+    """Raise ConfigError if /etc/aap is not root's alone; for root, before it reads there."""
+    _check_own_folder(SYSTEM_CONFIG, {0})
 
 
 def _check_own_folder(folder: Path, owners: set[int]) -> None:

@@ -10,7 +10,7 @@ from importlib import import_module
 from torture.proof import Proof, UnableError
 
 # Modules of this package; each has a Proof named PROOF.
-NAMES: tuple[str, ...] = ("crash", "machine", "power", "peers", "chaos", "hostile")
+NAMES: tuple[str, ...] = ("crash", "machine", "power", "peers", "chaos", "hostile", "debian13")
 
 
 def load(name: str) -> Proof:
