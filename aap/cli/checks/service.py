@@ -99,11 +99,12 @@ def _read(path: Path) -> str:
 
 def units_drop_ins(patient: Patient) -> Found:
     """Name the changes that are the person's own."""
-    ours = f"{record.unit_folder(patient.manager.mode)}/"
+    folder = record.unit_folder(patient.manager.mode)
+    ours = {str(folder / name) for name in installation(patient).units}
     changed = False
     for unit in status_of(patient).all_units:
-        foreign = [path for path in unit.drop_ins if not path.startswith(ours)]
-        if unit.fragment and not unit.fragment.startswith(ours):
+        foreign = [path for path in unit.drop_ins if path not in ours]
+        if unit.fragment and not unit.fragment.startswith(f"{folder}/"):
             foreign.append(unit.fragment)
         if foreign:
             changed = True
