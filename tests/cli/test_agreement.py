@@ -90,7 +90,13 @@ CHANGES: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "a check more": (
         lambda facts, _: facts._replace(checks=(*facts.checks, "moon.full")),
-        ("man/aap-doctor.1 has no group of checks moon", "aap.bash", "_aap", "aap.fish"),
+        (
+            "man/aap-doctor.1 has no group of checks moon",
+            "no check moon.full",
+            "aap.bash",
+            "_aap",
+            "aap.fish",
+        ),
     ),
     "a state more": (
         lambda facts, _: facts._replace(states=(*facts.states, "adrift")),

@@ -69,6 +69,6 @@ def test_another_name_leads_to_the_page_that_has_the_command(page: Path) -> None
     assert f"\n.Cm {page.stem.removeprefix('aap-')}\n" in TEXTS[name]
 
 
-def test_the_manual_of_the_configuration_is_that_of_the_table() -> None:
-    page = TEXTS["aap.conf.5"]
-    assert manual.renew(page) == page, "python -m aap.cli.manual man/aap.conf.5"
+@pytest.mark.parametrize("name", manual.PARTS)
+def test_what_is_in_a_table_is_written_from_it(name: str) -> None:
+    assert manual.renew(name, TEXTS[name]) == TEXTS[name], "python -m aap.cli.manual man"

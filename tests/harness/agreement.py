@@ -246,9 +246,10 @@ def _tables(facts: Facts, said: Texts) -> Iterator[str]:
         default = f"Default: {facts.settings[key] or 'empty'}."
         if default.replace("\\", "\\e") not in said_of[key]:
             yield f"man/aap.conf.5 does not say of {key}: {default}"
-    groups = re.findall(
-        r"^\.It Cm (\w+)$", section(said.get("man/aap-doctor.1", ""), "CHECKS"), re.MULTILINE
-    )
+    checks = section(said.get("man/aap-doctor.1", ""), "CHECKS")
+    groups = re.findall(r"^\.It Cm (\w+)$", checks, re.MULTILINE)
+    names = re.findall(r"^\.It Cm (\w+\.[\w-]+)$", checks, re.MULTILINE)
+    yield from _differ("man/aap-doctor.1", "check", names, facts.checks)
     known = list(dict.fromkeys(check.partition(".")[0] for check in facts.checks))
     yield from _differ("man/aap-doctor.1", "group of checks", groups, known)
     scopes = re.findall(r"^\.It Cm (\w+)$", said.get("man/aap-key.1", ""), re.MULTILINE)
