@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from subprocess import DEVNULL
+from typing import IO, NamedTuple
 
 from .figures import MeasureError
 
@@ -138,16 +139,25 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def spawn_with_socket(argv: Argv, sock: socket.socket, env: Mapping[str, str]) -> subprocess.Popen:
-    """Start a command with `sock` as its descriptor 3, and the environment of sd_listen_fds(3)."""
-    # The shell puts its own pid into LISTEN_PID and becomes the command.
-    script = f'exec 3<&{sock.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
+def spawn_with_socket(
+    argv: Argv,
+    sock: socket.socket,
+    env: Mapping[str, str],
+    out: int | IO[bytes] = DEVNULL,
+) -> subprocess.Popen[bytes]:
+    """Start a command with `sock` as its descriptor 3, and the environment of sd_listen_fds(3).
+
+    What it prints goes to `out`, or is dropped.
+    """
+    # The shell puts its own pid into LISTEN_PID and becomes the command. It gets the socket
+    # as its input, for a shell need not know descriptors of two digits.
+    script = 'exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
     return subprocess.Popen(
         ["/bin/sh", "-c", script, "sh", *argv],
         env=dict(env),
-        pass_fds=[sock.fileno()],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdin=sock,
+        stdout=out,
+        stderr=out,
         start_new_session=True,
     )
 
@@ -158,8 +168,8 @@ def spawn(argv: Argv, env: Mapping[str, str], folder: Path) -> subprocess.Popen[
         argv,
         env=dict(env),
         cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=DEVNULL,
+        stderr=DEVNULL,
         start_new_session=True,
     )
 

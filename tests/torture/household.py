@@ -10,7 +10,6 @@ import os
 import random
 import re
 import shlex
-import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.programs import AAP, PYTHON, aap_api, end, listen
+from bench.programs import AAP, PYTHON, aap_api, end, listen, spawn_with_socket
 
 from aap import SPOOL_FOLDER
 from aap.message import State, parse_name
@@ -96,7 +95,8 @@ def serving(
 
     def live() -> None:
         while not done.is_set():
-            api = _activate(aap_api(workspace), sock, env, log)
+            with log.open("ab") as out:
+                api = spawn_with_socket(aap_api(workspace), sock, env, out)
             done.wait(random.uniform(0.5, 1.5) * kill_every)
             end(api)
 
@@ -108,19 +108,6 @@ def serving(
         finally:
             done.set()
             thread.join()
-
-
-def _activate(
-    argv: Sequence[str], sock: socket.socket, env: Mapping[str, str], log: Path
-) -> subprocess.Popen[bytes]:
-    """Start a service as systemd does, with its socket: the shell becomes the service."""
-    script = 'exec 3<&0 < /dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
-    with log.open("ab") as out:
-        return subprocess.Popen(
-            ["/bin/sh", "-c", script, "sh", *argv],
-            env=dict(env), stdin=sock, stdout=out, stderr=out,
-            start_new_session=True,
-        )  # fmt: skip
 
 
 class Household:

@@ -14,10 +14,12 @@ import random
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.programs import environment
+from harness.wait import wait_until
 
 from aap import SPOOL_FOLDER
 from aap.inbox import Spool
@@ -44,6 +46,7 @@ from torture.proof import Proof
 LEAST_CUTS = 70  # on each file system
 _CUTS = 14  # from one record
 _MESSAGES = 200  # in one record
+_SETTLED = 30
 _SECONDS = 20.0  # for them, at most
 _CHECK_EVERY = 7  # cuts: how often a person looks, and then the file system's own checker
 
@@ -94,8 +97,11 @@ def record(kind: str, place: Path, *, without: str = "") -> Session:
         api_env = {**env, **({} if without else shim.counting(place))}
         with household.serving(workspace, api_env, log, kill_every=1.5) as port:
             posters = Posters(port, disk.position, stubborn=True)
-            with Household(workspace, env, disk.position, told), posters:
-                posters.wait_for(_MESSAGES, _SECONDS)
+            with Household(workspace, env, disk.position, told):
+                with posters:
+                    posters.wait_for(_MESSAGES, _SECONDS)
+                with suppress(AssertionError):  # a slow machine
+                    wait_until(lambda: len(told.settled) >= _SETTLED, 5)
         end = disk.position()
     if posters.faults or not posters.acks:
         raise AssertionError(f"while all was well: {posters.faults[:3]} {log.read_text()[-2000:]}")
