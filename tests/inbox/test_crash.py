@@ -46,6 +46,7 @@ def test_what_the_next_process_says_again_is_on_the_disk(told: dict[str, Story])
         ("reply", ["*.jsonl"]),
         ("settings", [".aap.conf.*"]),
         ("settings", ["config"]),
+        ("api", ["inbox"]),
         ("worker", ["done", "active"]),
     ],
 )

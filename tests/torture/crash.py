@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -181,10 +182,15 @@ def observe(root: Path) -> dict[str, list[str]]:
             found[f"note {note['event']}"] = ["noted"]
     for run in read_runs(spool.root):
         found[f"run {run.time:g}"] = ["counted"]
-    for path in root.rglob("[!.]*"):
-        if path.is_file() and path.parent.name not in _NO_FACTS:
+    for path in _files(root):
+        if path.name[0] != "." and path.parent.name not in _NO_FACTS:
             found[f"file {path.name}"] = [path.read_bytes().decode("utf-8", "replace")]
     return found
+
+
+def _files(root: Path) -> list[Path]:
+    # rglob would take half of all the time.
+    return [Path(folder, name) for folder, _, names in os.walk(root) for name in names]
 
 
 _NO_FACTS = frozenset((*(folder.value for folder in Folder), "notes", "logs"))
@@ -264,11 +270,11 @@ def _recover(spool: Spool) -> None:
 
 
 def _left_overs(spool: Spool) -> Iterator[str]:
-    for path in spool.root.rglob(".*"):
-        yield f"{path.relative_to(spool.root)} is left over"
     ids = {entry.id for entry in spool.entries()}
-    for path in (spool.root / "notes").iterdir():
-        if path.stem not in ids:
+    for path in _files(spool.root):
+        if path.name.startswith("."):
+            yield f"{path.relative_to(spool.root)} is left over"
+        if path.parent.name == "notes" and path.stem not in ids:
             yield f"notes/{path.name} is of no message"
 
 
@@ -291,13 +297,13 @@ def _waits(place: str) -> bool:
 
 def _drafts(root: Path, allowed: Allowed) -> Iterator[str]:
     """What a writer left goes when the same file is written again."""
-    for key in allowed:
-        kind, _, name = key.partition(" ")
-        left = list(root.rglob(f".{name}.*")) if kind == "file" else []
-        for path in left:
-            files.write_atomic(path.with_name(name), b"")
-            if path.exists():
-                yield f"{path.relative_to(root)} stays for ever"
+    names = [key.partition(" ")[2] for key in allowed if key.startswith("file ")]
+    for path in _files(root):
+        for name in names:
+            if path.name.startswith(f".{name}."):
+                files.write_atomic(path.with_name(name), b"")
+        if path.suffix == ".new" and path.exists():
+            yield f"{path.relative_to(root)} stays for ever"
 
 
 # Going through a story

@@ -15,9 +15,13 @@ import shlex
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+
+from harness import poster
 
 from aap import SPOOL_FOLDER, context
 from aap.bodies import digest
@@ -404,7 +408,34 @@ def workspaces(scene: Scene) -> None:
     write(file, lambda: registry.remove_workspace(file, "work"))
 
 
-# The real worker
+# The real programs
+
+
+def api(scene: Scene) -> None:
+    """Three clients at the same time, and a retry of one; each is promised by its 200."""
+    scene.spool.create()
+    url = str(scene.folder.parent.parent / "api.sock")
+    argv = ["-m", "aap.api", "--workspace", str(scene.folder), "--bind", f"unix:{url}"]
+    with subprocess.Popen(
+        [sys.executable, *argv], env=_environment(), cwd=scene.folder, stderr=subprocess.DEVNULL
+    ) as server:
+        while not Path(url).exists():
+            assert server.poll() is None
+            time.sleep(0.05)
+        scene.start()
+        with ThreadPoolExecutor() as clients:
+            list(clients.map(lambda key: _post(url, key), ("one@1", "two@2", "three@3")))
+        _post(url, "two@2")
+        server.terminate()
+
+
+def _post(url: str, key: str) -> None:
+    with change(key, "inbox+0"):
+        poster.deliver(url, key, body(key), Counter())
+
+
+def _environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith("AAP_")}
 
 
 def worker(scene: Scene) -> None:
@@ -417,8 +448,7 @@ def worker(scene: Scene) -> None:
     for key in ("one@7", "two@7"):
         _say(begin=key, to=["done+0"])
     argv = [sys.executable, "-m", "aap.worker", "--workspace", str(scene.folder)]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("AAP_")}
-    subprocess.run(argv, check=True, env=environment, cwd=scene.folder)
+    subprocess.run(argv, check=True, env=_environment(), cwd=scene.folder)
 
 
 SCENES = {
@@ -427,7 +457,7 @@ SCENES = {
         create, deliver, commit_few, commit_many, discard, adopt, put_aside, settle,
         settle_waiting, defer, admit, fail, hold, retry_done, give_back, recover, together,
         remove, prune, note, reply, pause, session, outage, cache, usage, settings, key_file,
-        workspaces, worker,
+        workspaces, api, worker,
     )
 }  # fmt: skip
 
