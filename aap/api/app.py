@@ -53,6 +53,7 @@ _ONCE = frozenset((
     b"authorization", b"content-encoding", b"content-type", b"host", b"idempotency-key",
     b"transfer-encoding",
 ))  # fmt: skip
+_CLOSE: tuple[_Header, ...] = ((b"connection", b"close"),)
 # A name, an IPv4 or an IPv6 address, and a port: no user, nothing that readers take differently.
 _HOST = r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{0,5})?"
 _LOCAL_ENDINGS = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
@@ -298,13 +299,13 @@ class _Request:
     def check_fields(self) -> None:
         """Refuse a head of which two readers may think differently (RFC 9112, 3.2 and 6.3)."""
         if b"host" not in self.headers and self.scope["http_version"] == "1.1":
-            raise BadRequestError("There is no Host.")
+            raise BadRequestError("There is no Host.", headers=_CLOSE)
         if len(self.headers) == len(self._fields):
             return
         names = [name for name, _ in self._fields if name in _ONCE]
         for name in names:
             if names.count(name) > 1:
-                raise BadRequestError(f"The header {name.decode()} is there twice.")
+                raise BadRequestError(f"The header {name.decode()} is there twice.", headers=_CLOSE)
 
     def retry(self) -> Retry | None:
         """Tell how to look for an earlier delivery, where the client says that there may be one."""
@@ -397,7 +398,7 @@ async def _send(answer: Answer, body: Body, send: Send) -> None:
         (b"content-length", str(len(answer.body)).encode()),
         *answer.headers,
     ]
-    if not body.complete:
-        headers.append((b"connection", b"close"))
+    if not body.complete and _CLOSE[0] not in headers:
+        headers += _CLOSE
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

@@ -25,6 +25,7 @@ from aap.systemd.daemon import listen_sockets
 
 USAGE = "usage: python -m aap.api [--config FILE] [--workspace PATH] [--bind ADDRESS]..."
 
+_PR_SET_DUMPABLE = 4  # prctl(2)
 _SPARE_FILES = 256  # descriptors besides those of connections: staged messages, listeners
 
 
@@ -45,6 +46,7 @@ def run(argv: Sequence[str], journal: Journal) -> Exit:
     Raises AapError.
     """
     flags = _read_flags(argv)
+    _hide_memory()
     loaded = load(
         workspace=flags.get("--workspace", [None])[-1],
         config_file=flags.get("--config", [None])[-1],
@@ -57,6 +59,14 @@ def run(argv: Sequence[str], journal: Journal) -> Exit:
     _raise_file_limit(settings.max_connections)
     idle_exit = settings.idle_exit if passed else 0.0
     return _serve(loaded, keys, sockets, idle_exit, journal)
+
+
+def _hide_memory() -> None:
+    """Leave no core dump, and let no other process of the user look inside: there are keys."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0)))
 
 
 def _read_flags(argv: Sequence[str]) -> dict[str, list[str]]:

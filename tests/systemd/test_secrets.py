@@ -1,0 +1,92 @@
+"""Keys stay where they are: the API as it is installed shows none, whatever is asked of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from harness.machine import User
+
+pytestmark = pytest.mark.systemd
+
+PLAIN, A2A = "aap_the-plain-key-of-the-configuration-file", "agents-have-a-word-of-their-own"
+ASK = """
+import http.client, json, sys
+for method, path, key in json.load(sys.stdin):
+    connection = http.client.HTTPConnection("127.0.0.1", 7011, timeout=20)
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    connection.request(method, path, b"{}" if method == "POST" else None, headers)
+    print(connection.getresponse().status)
+"""
+
+
+@pytest.fixture
+def keeper(user: User) -> User:
+    """A user with keys of every kind, whose API stays up."""
+    lines = f"AGENT=echo\nIDLE_EXIT=10m\nAPI_KEY={PLAIN}\nA2A_KEY={A2A}\n"
+    user.write(".config/aap/aap.conf", lines, 0o600)
+    user.aap("install", "--user")
+    user.aap("pause")
+    return user
+
+
+def ask(user: User, *requests: tuple[str, str, str]) -> list[int]:
+    """Send requests and return their statuses."""
+    command = [user.machine.python, "-c", ASK]
+    return list(map(int, user.run(command, stdin=json.dumps(requests)).stdout.split()))
+
+
+def use_keys(user: User, key: str) -> None:
+    """Have every key used, rightly and wrongly."""
+    chat = "/v1/chat/completions"
+    assert ask(
+        user,
+        ("POST", chat, PLAIN),
+        ("POST", chat, key),
+        ("POST", "/agent-inbox", A2A),
+        ("POST", chat, f"{key}x"),
+        ("POST", f"{chat}?key={key}", ""),
+        ("GET", f"/v1/nothing?api_key={PLAIN}", PLAIN),
+        ("GET", f"/v1/models/{key}", key),
+        ("GET", f"/{PLAIN}/v1/models", PLAIN),
+    ) == [200, 200, 200, 401, 401, 404, 404, 404]
+
+
+@pytest.mark.slow
+def test_no_key_is_seen_from_outside(keeper: User) -> None:
+    key = keeper.aap("key", "new", "phone").stdout.strip()
+    use_keys(keeper, key)
+    proc = f"/proc/{keeper.show('aap-api.service', 'MainPID')['MainPID']}"
+    report = keeper.home / "report.txt"
+    shown = {
+        "argv": keeper.run(["cat", f"{proc}/cmdline"]).stdout,
+        "environment": keeper.machine.run(["cat", f"{proc}/environ"]).stdout,
+        "units": keeper.systemctl("show", "aap-api.service", "aap-api.socket")
+        + keeper.systemctl("cat", "aap-api.service"),
+        "status": keeper.aap("status", "--json", check=False).stdout,
+        "doctor": keeper.aap("doctor", "--json", "--bundle", str(report), check=False).stdout,
+        "report": keeper.run(["cat", report]).stdout,
+        "config": keeper.aap("config", "list", "--json").stdout,
+        "keys": keeper.aap("key", "ls", "--json").stdout,
+        "logs": keeper.aap("logs", "--json").stdout,
+        "journal": keeper.journal(),
+    }
+    assert "refused" in shown["journal"]
+    for place, text in shown.items():
+        assert text, place
+        for secret in (PLAIN, A2A, key):
+            assert secret not in text, place
+            assert secret[4:30] not in text, place
+
+
+@pytest.mark.slow
+def test_nobody_reads_the_apis_memory(keeper: User) -> None:
+    key = keeper.aap("key", "new", "phone").stdout.strip()
+    use_keys(keeper, key)
+    proc = f"/proc/{keeper.show('aap-api.service', 'MainPID')['MainPID']}"
+    limits = keeper.machine.run(["cat", f"{proc}/limits"]).stdout
+    assert limits.partition("Max core file size")[2].split()[:2] == ["0", "0"]
+    # Nor other programs of its own user, which they may in a process that could dump core.
+    for file in ("mem", "environ"):
+        read = keeper.run(["head", "-c", "1", f"{proc}/{file}"], check=False)
+        assert "Permission denied" in read.stderr, file
