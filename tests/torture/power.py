@@ -46,7 +46,6 @@ from torture.proof import Proof
 LEAST_CUTS = 70  # on each file system
 _CUTS = 14  # from one record
 _MESSAGES = 200  # in one record
-_SETTLED = 30
 _SECONDS = 20.0  # for them, at most
 _CHECK_EVERY = 7  # cuts: how often a person looks, and then the file system's own checker
 
@@ -82,7 +81,7 @@ class Figures(Counter[str]):
 # The use
 
 
-def record(kind: str, place: Path, *, without: str = "") -> Session:
+def record(kind: str, place: Path, messages: int = _MESSAGES, *, without: str = "") -> Session:
     """Use a workspace on a new disk until it has had some messages; `without` some fsync."""
     told, log = Told(), place / "api.log"
     with recorded(kind, place) as disk:
@@ -99,9 +98,9 @@ def record(kind: str, place: Path, *, without: str = "") -> Session:
             posters = Posters(port, disk.position, stubborn=True)
             with Household(workspace, env, disk.position, told):
                 with posters:
-                    posters.wait_for(_MESSAGES, _SECONDS)
+                    posters.wait_for(messages, _SECONDS)
                 with suppress(AssertionError):  # a slow machine
-                    wait_until(lambda: len(told.settled) >= _SETTLED, 5)
+                    wait_until(lambda: len(told.settled) >= messages // 7, 5)
         end = disk.position()
     if posters.faults or not posters.acks:
         raise AssertionError(f"while all was well: {posters.faults[:3]} {log.read_text()[-2000:]}")
@@ -201,7 +200,7 @@ def prove(kind: str, count: int = _CUTS) -> Figures:
 def disprove(kind: str, without: str, count: int = 6) -> Figures:
     """Do the same with an aap that leaves some fsync out."""
     with open_place() as place:
-        return cut_all(record(kind, place, without=without), count, random.Random())
+        return cut_all(record(kind, place, _MESSAGES // 3, without=without), count, random.Random())
 
 
 def run(minutes: float) -> bool:
