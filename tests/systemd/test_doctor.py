@@ -16,6 +16,7 @@ import pytest
 from harness.machine import Machine, User
 from harness.wait import wait_until
 
+from aap import copies
 from aap.cli.checks import CHECKS
 from aap.errors import Exit
 from aap.systemd import units
@@ -27,6 +28,7 @@ UNITS = ".local/share/systemd/user"
 OWN_UNITS = ".config/systemd/user"
 WORKSPACE = "my work"  # cures must quote it
 SPOOL = f"{WORKSPACE}/.ai-agent-proxy"
+SHARED = "state/aap/shared.json"
 PLACE = f"WORKSPACE='~/{WORKSPACE}'\n"
 SETTINGS = f"AGENT=echo\nIDLE_EXIT=1s\n{PLACE}"
 
@@ -336,6 +338,16 @@ def find_it_again(user: User) -> None:
     user.aap("install", "--user")
 
 
+def age_a_page(user: User) -> None:
+    """A manual page that an older aap wrote, as its manifest says."""
+    name = "man/man1/aap.1"
+    page, manifest = (user.path(f".local/{each}") for each in (f"share/{name}", SHARED))
+    facts = json.loads(manifest.read_text())
+    page.write_text("as it was once\n")
+    facts["files"][name] = copies.fingerprint(page.read_bytes())
+    manifest.write_text(json.dumps(facts))
+
+
 def start_all(user: User) -> None:
     user.systemctl("start", *units.armed({"main": user.home / WORKSPACE}))
 
@@ -366,6 +378,7 @@ AILMENTS: dict[str, Ailment] = {
     "given up by systemd": Ailment("units.limit", hit_trigger_limit),
     "sandbox weakened": Ailment("sandbox.whole", weaken_sandbox),
     "inbox not writable": Ailment("spool.permissions", shut_inbox),
+    "manual page of another version": Ailment("shell.current", age_a_page),
     "agent not in the PATH": Ailment("agent.found", lose_the_path, find_it_again),
 }
 
