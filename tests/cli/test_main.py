@@ -151,7 +151,7 @@ def test_ten_thousand_messages_do_not_slow_the_tab_key(spool: Spool) -> None:
         children_seconds(words) / children_seconds([sys.executable, "-c", "pass"])
         for _ in range(15)
     )
-    assert ratios[7] <= 4
+    assert ratios[7] <= 5  # 40 ms where Python takes 8
 
 
 def children_seconds(words: list[str]) -> float:
