@@ -65,14 +65,18 @@ class Queue:
 
     def _choose(self, *, mixed: bool) -> list[Entry]:
         self._take_in_foreign()
-        ready = [entry for entry in self._look(State.INBOX) if self._is_readable(entry)]
+        # Before inbox/: what a person releases meanwhile goes from here to there.
+        deferred = self._spool.entries(State.DEFERRED)
+        seen = self._look(State.INBOX)
+        ready = [entry for entry in seen if self._is_readable(entry)]
         if not ready:
             return []
         # Fresh messages never wait for old failures.
         first = min(ready, key=lambda entry: (entry.attempts > 0, entry.id))
         wanted = {self._conversation(entry) for entry in (ready if mixed else [first])}
         # Who writes again brings back what was put off, and in the right order.
-        late = [entry for entry in self._spool.entries(State.DEFERRED) if self._is_readable(entry)]
+        end = ready[-1].id if len(seen) >= WINDOW else "~"  # others may wait beyond that
+        late = [entry for entry in deferred if entry.id < end and self._is_readable(entry)]
         batch = [entry for entry in ready + late if self._conversation(entry) in wanted]
         return sorted(batch, key=lambda entry: entry.id)
 
