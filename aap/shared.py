@@ -77,13 +77,12 @@ def _readable() -> Iterator[None]:
         os.umask(before)
 
 
-def is_seen_by_man(share: Path, path: str, manpath: str = "") -> bool:
-    """Whether `man` looks below `share`, given PATH and MANPATH, as far as these tell.
+def man_folders(path: str, manpath: str = "") -> list[Path]:
+    """Name where `man` looks, as far as PATH and MANPATH tell.
 
-    manpath(1) of man-db takes `share/man` beside each folder of PATH, unless MANPATH
-    is set and has no empty part.
+    manpath(1) of man-db takes `share/man` beside each folder of PATH, unless MANPATH is set
+    and has no empty part, which stands for them.
     """
+    beside = [Path(folder).parent / "share/man" for folder in path.split(":")]
     parts = manpath.split(":") if manpath else [""]
-    if str(share / "man") in parts:
-        return True
-    return "" in parts and any(Path(folder).parent / "share" == share for folder in path.split(":"))
+    return [folder for part in parts for folder in ([Path(part)] if part else beside)]

@@ -57,7 +57,8 @@ def _advice(mode: str, share: Path) -> Iterator[str]:
         yield f"for completion write in ~/.zshrc, before compinit: fpath=({folder} $fpath)"
     if shell == "bash" and not _BASH_COMPLETION.exists():
         yield "completion in bash needs the package bash-completion"
-    if not shared.is_seen_by_man(share, os.environ.get("PATH", ""), os.environ.get("MANPATH", "")):
+    looked_in = shared.man_folders(os.environ.get("PATH", ""), os.environ.get("MANPATH", ""))
+    if not any((folder / "man1/aap.1").exists() for folder in looked_in):
         yield f"to have man find the pages: export MANPATH={shlex.quote(f'{share}/man')}:"
 
 
