@@ -10,7 +10,16 @@ from importlib import import_module
 from torture.proof import Proof, UnableError
 
 # Modules of this package; each has a Proof named PROOF.
-NAMES: tuple[str, ...] = ("crash", "machine", "power", "peers", "chaos", "hostile", "debian13")
+NAMES: tuple[str, ...] = (
+    "crash",
+    "machine",
+    "power",
+    "peers",
+    "chaos",
+    "hostile",
+    "faults",
+    "debian13",
+)
 
 
 def load(name: str) -> Proof:

@@ -1,0 +1,40 @@
+"""Whatever call of the system fails: the answer is honest, and nothing is lost or half-done.
+
+An even choice of what `scripts/torture faults` tries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from torture.faults import api_cases, every, program_cases, try_cases
+from torture.faults.sabotage import Case
+from torture.faults.world import stage
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cases() -> Iterator[dict[str, list[Case]]]:
+    """The cases of all programs but the API."""
+    with stage() as on:
+        yield program_cases(on, for_ever=False)
+
+
+def test_the_api_is_honest_and_loses_nothing() -> None:
+    with api_cases(for_ever=False) as found:
+        tally, wrong = try_cases(every(7, found))
+    print(dict(tally))
+    assert wrong == []
+    assert tally["refused"] == tally["honest"] > 20
+
+
+@pytest.mark.parametrize(("program", "step"), [("worker", 499), ("commands", 97)])
+def test_the_programs_are_honest_and_heal(
+    cases: dict[str, list[Case]], program: str, step: int
+) -> None:
+    tally, wrong = try_cases(every(step, cases[program]))
+    print(dict(tally))
+    assert wrong == []
+    assert tally["honest"] >= 5

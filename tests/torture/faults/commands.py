@@ -1,0 +1,218 @@
+"""The commands that change something, each with what is true before and after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from aap import files
+from aap.config import keys, registry
+from aap.context.cache import Cache
+from aap.message import State
+from torture.faults.world import World
+
+Bytes = dict[str, bytes]
+
+
+class Command(NamedTuple):
+    """A command line, the state it needs, and what must be true once it said that it is done.
+
+    `prepare` returns the words that only then are known (an id), which take the place of
+    `ID` in `argv`. `undone` tells what is wrong after success: nothing, if it was one.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    prepare: Callable[[World], str]
+    undone: Callable[[World], Iterator[str]]
+    stdin: str = ""
+
+
+def _in(state: State, *texts: str) -> Callable[[World], str]:
+    def prepare(world: World) -> str:
+        put = world.deliver(*(texts or ("one",)), state=state)
+        return next(iter(put))
+
+    return prepare
+
+
+def _all_in(state: State, count: int = 1) -> Callable[[World], Iterator[str]]:
+    def undone(world: World) -> Iterator[str]:
+        if [entry.state for entry in world.spool.entries()] != [state] * count:
+            yield f"not all are in {state.value}: {world.spool.entries()}"
+
+    return undone
+
+
+def _nothing(world: World) -> str:
+    return ""
+
+
+def _expect(what: str, holds: Callable[[World], bool]) -> Callable[[World], Iterator[str]]:
+    def undone(world: World) -> Iterator[str]:
+        if not holds(world):
+            yield f"{what}: it is not so"
+
+    return undone
+
+
+# Replies
+
+
+def _message_to_answer(world: World) -> str:
+    chat = world.script("chat.sh", f"cat >> {world.out}/chat; echo >> {world.out}/chat")
+    world.settings |= {"AAP_DELIVERY": "command", "AAP_DELIVERY_CMD": str(chat)}
+    return next(iter(world.deliver("one")))
+
+
+def _is_answered(world: World) -> Iterator[str]:
+    chat = world.out / "chat"
+    said = chat.read_text().split() if chat.exists() else []
+    if said != ["hello"]:
+        yield f"the chat has {said}"
+
+
+# Configuration
+
+
+def _text(name: str, text: str) -> Callable[[World], str]:
+    def prepare(world: World) -> str:
+        path = world.config / name
+        path.write_text(text)
+        path.chmod(0o600)
+        return str(path)
+
+    return prepare
+
+
+def _has(name: str, *words: str) -> Callable[[World], Iterator[str]]:
+    def holds(world: World) -> bool:
+        path = world.config / name
+        text = path.read_text() if path.exists() else ""
+        return all(text.count(word) == 1 for word in words)
+
+    return _expect(f"{name} has {words}", holds)
+
+
+def _lacks(name: str, word: str) -> Callable[[World], Iterator[str]]:
+    def holds(world: World) -> bool:
+        path = world.config / name
+        return path.exists() and word not in path.read_text()
+
+    return _expect(f"{name} lacks {word}", holds)
+
+
+def _seed_file(world: World) -> str:
+    path = world.out / "seed.conf"
+    path.write_text("API_KEY=secret-of-the-seed\nA2A_KEY=another\nPORT=7055\nREPLY=empty\n")
+    return str(path)
+
+
+def _is_imported(world: World) -> Iterator[str]:
+    yield from _has("aap.conf", "PORT=7055", "REPLY=empty")(world)
+    yield from _has("keys", "imported sha256:")(world)
+    yield from _has("secrets/a2a-key", "another")(world)
+
+
+def _editor(world: World) -> str:
+    _text("aap.conf", "# mine\nREPLY=empty\n")(world)
+    editor = world.script("editor", 'grep -q RUN "$1" || echo RUN_TIMEOUT=5m >> "$1"')
+    world.settings |= {"EDITOR": str(editor), "TMPDIR": str(world.root / "home")}
+    return ""
+
+
+def _one_key(world: World) -> str:
+    keys.add_key(world.config / "keys", "phone", "a-key")
+    return ""
+
+
+def _another_workspace(world: World) -> str:
+    (world.root / "other").mkdir()
+    registry.add_workspace(world.config / "workspaces", "other", world.root / "other")
+    return ""
+
+
+def _folder(world: World) -> str:
+    return str(world.root / "new/folder")
+
+
+# The rest
+
+
+def _paused(world: World) -> str:
+    files.write_atomic(
+        world.spool.root / "PAUSED", json.dumps({"since": 1, "reason": "x"}).encode()
+    )
+    return ""
+
+
+def _is_paused(world: World) -> bool:
+    return (world.spool.root / "PAUSED").exists()
+
+
+def _one_block(world: World) -> str:
+    Cache(world.spool.root).append("first")
+    path = world.out / "text"
+    path.write_text("BLOCK_ID: 001\nfirst, shorter\n")
+    return str(path)
+
+
+def _blocks(*texts: str) -> Callable[[World], Iterator[str]]:
+    def holds(world: World) -> bool:
+        return tuple(block.text for block in Cache(world.spool.root).blocks()) == texts
+
+    return _expect(f"the cache has {texts}", holds)
+
+
+def _has_skills(world: World) -> bool:
+    places = (".agents/skills", "skills", ".claude/skills")
+    there = [file for place in places for file in (world.ws / place).glob("*/SKILL.md")]
+    file = world.spool.root / "skills.json"
+    manifest = json.loads(file.read_bytes())["files"] if file.exists() else ()
+    copies = {str(file.relative_to(world.ws)) for file in there if ".claude" not in file.parts}
+    return len(there) == 9 and set(manifest) == copies
+
+
+DONE, INBOX, HOLD, FAILED, DEFERRED = (
+    State.DONE, State.INBOX, State.HOLD, State.FAILED, State.DEFERRED
+)  # fmt: skip
+
+COMMANDS = (
+    Command("add", ("inbox", "add", "--text", "hi"), _nothing, _all_in(INBOX)),
+    Command("done", ("inbox", "done", "ID"), _in(INBOX), _all_in(DONE)),
+    Command("done all", ("inbox", "done", "--all", "--state", "deferred"),
+            _in(DEFERRED, "one", "two", "three"), _all_in(DONE, 3)),
+    Command("retry", ("inbox", "retry", "ID"), _in(FAILED), _all_in(INBOX)),
+    Command("hold", ("inbox", "hold", "ID"), _in(INBOX), _all_in(HOLD)),
+    Command("release", ("inbox", "release", "ID"), _in(HOLD), _all_in(INBOX)),
+    Command("rm", ("inbox", "rm", "--yes", "ID"), _in(DONE), _all_in(DONE, 0)),
+    Command("reply", ("reply", "ID", "hello"), _message_to_answer, _is_answered),
+    Command("config set", ("config", "set", "RETRY_MAX", "2h"),
+            _text("aap.conf", "# mine\nREPLY=empty\n"), _has("aap.conf", "# mine", "RETRY_MAX=2h")),
+    Command("config set, first", ("config", "set", "RETRY_MAX", "2h"),
+            _nothing, _has("aap.conf", "RETRY_MAX=2h")),
+    Command("config set secret", ("config", "set", "A2A_KEY", "hush"),
+            _nothing, _has("secrets/a2a-key", "hush")),
+    Command("config unset", ("config", "unset", "REPLY"),
+            _text("aap.conf", "# mine\nREPLY=empty\n"), _lacks("aap.conf", "REPLY")),
+    Command("config import", ("config", "import", "ID"), _seed_file, _is_imported),
+    Command("config edit", ("config", "edit"), _editor,
+            _has("aap.conf", "# mine", "RUN_TIMEOUT=5m")),
+    Command("key new", ("key", "new", "phone"), _nothing, _has("keys", "phone sha256:")),
+    Command("key revoke", ("key", "revoke", "phone"), _one_key, _lacks("keys", "phone")),
+    Command("workspace add", ("workspace", "add", "new", "ID"),
+            _folder, _has("workspaces", "new /")),
+    Command("workspace use", ("workspace", "use", "other"),
+            _another_workspace, _has("workspaces", "* other /")),
+    Command("workspace rm", ("workspace", "rm", "other"),
+            _another_workspace, _lacks("workspaces", "other")),
+    Command("pause", ("pause", "--reason", "lunch"), _nothing, _expect("paused", _is_paused)),
+    Command("resume", ("resume",), _paused, _expect("resumed", lambda w: not _is_paused(w))),
+    Command("context append", ("context", "append", "more"),
+            _one_block, _blocks("first", "more")),
+    Command("context rewrite", ("context", "rewrite", "ID"),
+            _one_block, _blocks("first, shorter")),
+    Command("skills install", ("skills", "install"),
+            _nothing, _expect("the skills are there", _has_skills)),
+)  # fmt: skip

@@ -1,0 +1,216 @@
+"""A workspace with its configuration, in which one program at a time meets its faults."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.command import environment
+
+from aap.inbox import Spool
+from aap.message import State
+from torture.faults.sabotage import Control
+
+_PATIENCE = 20.0  # seconds that any program may take
+_NO_STATE = frozenset(("logs", "LOCK"))
+
+
+class Ended(NamedTuple):
+    """How a program ended: -9 if it had to be killed, 99 after an exception that nobody caught."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def said(self) -> str:
+        """All that it printed."""
+        return self.out + self.err
+
+
+@dataclass
+class World:
+    """One folder: `home` with the configuration, `ws` with the spool; `out` is never faulted."""
+
+    root: Path
+    out: Path
+    spool: Spool = field(init=False)
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.spool = Spool(self.ws / ".ai-agent-proxy")
+
+    @property
+    def ws(self) -> Path:
+        """The workspace."""
+        return self.root / "ws"
+
+    @property
+    def config(self) -> Path:
+        """The user's folder of configuration."""
+        return self.root / "home/config/aap"
+
+    def reset(self) -> None:
+        """Make all as new: an empty spool, no configuration."""
+        for folder in (self.root, self.out):
+            shutil.rmtree(folder, ignore_errors=True)
+        self.config.mkdir(parents=True)
+        self.out.mkdir()
+        self.ws.mkdir()
+        for name in (*(state.value for state in State), "notes", "logs", "context"):
+            (self.spool.root / name).mkdir(0o700, parents=True, exist_ok=True)
+        (self.spool.root / "FORMAT").write_text("1\n")
+        self.spool = Spool(self.spool.root)
+        self.settings = {"AAP_SETTLE": "0", "AAP_AGENT_CLI": str(self.out / "agent")}
+        self.agent("exit 0")
+
+    def agent(self, script: str) -> None:
+        """Have this be the agent; each run adds a line to `out/runs`."""
+        self.script(
+            "agent",
+            f'echo "$1" | tr -d "\\n" >> {self.out}/runs; echo >> {self.out}/runs\n{script}',
+        )
+
+    def script(self, name: str, text: str) -> Path:
+        """Write an executable script beside the world."""
+        path = self.out / name
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+        return path
+
+    @property
+    def runs(self) -> int:
+        """How often the agent ran."""
+        path = self.out / "runs"
+        return len(path.read_text().splitlines()) if path.exists() else 0
+
+    def deliver(self, *texts: str, state: State = State.INBOX, chat: str = "1") -> dict[str, bytes]:
+        """Put messages in; return their bytes by id."""
+        put = {}
+        for text in texts:
+            words = [{"role": "user", "content": text}]
+            body = {"messages": words, "channel": "telegram", "target": chat}
+            raw = json.dumps(body).encode()
+            put[self.spool.deliver(raw)] = raw
+        for message_id in put if state is not State.INBOX else ():
+            name = f"{message_id}.json"
+            here = self.spool.folder(State.INBOX) / name
+            here.rename(self.spool.folder(state) / name)
+        return put
+
+    # What there is
+
+    def snapshot(self) -> dict[str, str]:
+        """The files with their content, and links; without logs, locks and empty notes."""
+        found = {}
+        for path in sorted(self.root.rglob("*")):
+            name = str(path.relative_to(self.root))
+            if _NO_STATE & set(path.parts) or path.is_dir():
+                continue
+            content = path.read_bytes().decode("utf-8", "replace")
+            if content or "notes/" not in name:
+                found[name] = content
+        return found
+
+    def left_overs(self) -> list[str]:
+        """Name the hidden files that only a writer at work may have."""
+        hidden = (path for path in self.root.rglob(".*") if path.is_file())
+        kept = (".ai-agent-proxy.conf", ".aap-skills.json")
+        return [str(path.relative_to(self.root)) for path in hidden if path.name not in kept]
+
+    def age_left_overs(self) -> None:
+        """Let the time have come at which a hidden file has lost its writer."""
+        for name in self.left_overs():
+            os.utime(self.root / name, (1, 1))
+
+    def check_messages(self, accepted: dict[str, bytes]) -> Iterator[str]:
+        """Say what is wrong with the messages: each is there once, whole, and no other is."""
+        there: dict[str, list[bytes]] = {}
+        for entry in self.spool.entries():
+            there.setdefault(entry.id, []).append(entry.path.read_bytes())
+        for message_id, raw in accepted.items():
+            copies = there.pop(message_id, [])
+            if copies != [raw]:
+                yield f"{message_id} is there {len(copies)} times, or not whole"
+        for message_id in there:
+            yield f"{message_id} was never accepted"
+
+
+class Stage:
+    """Worlds, one after the other, and the programs in them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.world = World(folder / "world", folder / "out")
+        self.control = Control(folder, self.world.root)
+        self._streams = folder / "streams"
+        self._streams.mkdir()
+        self._forker = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("forker.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(**self.control.variables),
+        )
+
+    def run(
+        self, program: str, *argv: str, stdin: str = "", stops: str = "", heals: str = ""
+    ) -> Ended:
+        """Run a program to its end; SIGTERM tells it to stop when the file `stops` is there.
+
+        The disk is healed when the program has said `heals`.
+        """
+        world = self.world
+        (self._streams / "in").write_text(stdin)
+        (self._streams / "out").write_text("")
+        env = {
+            "HOME": f"{world.root}/home",
+            "XDG_CONFIG_HOME": f"{world.root}/home/config",
+            "AAP_WORKSPACE": str(world.ws),
+            **world.settings,
+        }
+        streams, seconds = str(self._streams), _PATIENCE
+        request = {"program": program, "argv": argv, "env": env, "cwd": str(world.out),
+                   "streams": streams, "stops": stops, "seconds": seconds}  # fmt: skip
+        assert self._forker.stdin and self._forker.stdout
+        start = time.monotonic()
+        print(json.dumps(request), file=self._forker.stdin, flush=True)
+        while not select.select([self._forker.stdout], [], [], 0.1)[0]:
+            if heals and heals in (self._streams / "out").read_text("utf-8", "replace"):
+                self.control.heal()
+        answer = json.loads(self._forker.stdout.readline())
+        took = time.monotonic() - start
+        out, err = (
+            (self._streams / name).read_bytes().decode("utf-8", "replace")
+            for name in ("out", "err")
+        )
+        return Ended(answer["code"], out, err, took)
+
+    def close(self) -> None:
+        """End the programs."""
+        with self._forker:
+            pass
+
+
+@contextmanager
+def stage() -> Iterator[Stage]:
+    """Make a stage in memory, where an fsync costs nothing; it is gone after the block."""
+    memory = Path("/dev/shm")
+    where = memory if os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="aap-faults-", dir=where) as folder:
+        made = Stage(Path(folder))
+        try:
+            yield made
+        finally:
+            made.close()
