@@ -34,14 +34,16 @@ MEMORY = 60  # MB that the API may have resident
 class Scale(NamedTuple):
     """How much: messages in all, people, mean seconds between their bursts, size of the disk.
 
-    `outages` is the share of runs in which the agent says that it cannot now; each
-    makes the worker wait for 10 s or more.
+    `calm` is the mean time between two troubles, in seconds. `outages` is the share of
+    runs in which the agent says that it cannot now; each makes the worker wait for 10 s
+    or more.
     """
 
     messages: int
     people: int
     pause: float
     megabytes: int
+    calm: float
     outages: float = 0.0
 
 
@@ -89,7 +91,7 @@ def _write(site: Site, trouble: Trouble, scale: Scale) -> tuple[dict[str, str], 
         try:
             while crowd.poll() is None:
                 trouble.make()
-                time.sleep(random.uniform(0.05, 0.4))
+                time.sleep(random.uniform(0.2, 1.8) * scale.calm)
         finally:
             trouble.make(last=True)
             crowd.kill()
@@ -233,7 +235,7 @@ def _growth(memory: list[tuple[int, int]]) -> float:
 def run(minutes: float) -> bool:
     """10,000 messages for a user's aap, and for the machine's; in under ten minutes fewer."""
     messages = min(MESSAGES, max(200, int(MESSAGES * minutes / 10)))
-    scale = Scale(messages - messages % 10, 10, 1.0, 1200, outages=0.005)
+    scale = Scale(messages - messages % 10, 10, 1.0, 1200, calm=0.6, outages=0.005)
     try:
         with booted() as machine:
             user = machine.add_user("ann", uid=2001)

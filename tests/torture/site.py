@@ -28,7 +28,7 @@ SETTINGS = {
     "SETTLE": "200ms",
     "MIN_FREE": "0",
     "MIN_FREE_INODES": "0",
-    "INBOX_MAX": "150",
+    "INBOX_MAX": "300",
     "DONE_MAX": "100000",
 }
 
