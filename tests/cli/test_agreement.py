@@ -156,6 +156,10 @@ CHANGES: dict[str, tuple[Change, tuple[str, ...]]] = {
         lambda facts, _: facts._replace(skills=(*facts.skills, "cooking")),
         ("skills/ has no skill cooking", "man/aap-skills.1", "aap.bash"),
     ),
+    "a unit": (
+        replace("packaging/systemd/aap-api.service.in", "man:aap(7)", "man:aap-api(8)"),
+        ("aap-api.service.in names a page that is none: aap-api(8)",),
+    ),
     "the README": (
         replace("README.md", "`aap key new`, `ls`, `revoke`", "`aap key new`, `list`"),
         ("README.md names aap key list",),

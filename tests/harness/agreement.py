@@ -84,7 +84,13 @@ def _options(command: Any) -> frozenset[str]:
 def texts(tree: Any) -> dict[str, str]:
     """Read all that is said of it."""
     places = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
-    places += ["man/*.[157]", "completions/*", "skills/*/*.md", "packaging/*/README.md"]
+    places += [
+        "man/*.[157]",
+        "completions/*",
+        "skills/*/*.md",
+        "packaging/*/README.md",
+        "packaging/systemd/*.in",
+    ]
     files = [path for place in places for path in sorted(CHECKOUT.glob(place))]
     found = {str(path.relative_to(CHECKOUT)): path.read_text("utf-8") for path in files}
     return found | {f"help {path}".strip(): text for path, text in _helps(tree)}
@@ -103,7 +109,17 @@ def _helps(tree: Any) -> Iterator[tuple[str, str]]:
 
 def faults(facts: Facts, said: Texts) -> list[str]:
     """Compare everything with everything; return what does not agree, as sentences."""
-    comparisons = (_help, _pages, _overview, _tables, _completions, _skills, _readme, _mentions)
+    comparisons = (
+        _help,
+        _pages,
+        _overview,
+        _tables,
+        _completions,
+        _skills,
+        _readme,
+        _units,
+        _mentions,
+    )
     return [fault for compare in comparisons for fault in compare(facts, said)]
 
 
@@ -351,6 +367,15 @@ def _readme(facts: Facts, said: Texts) -> Iterator[str]:
                 yield f"README.md names aap {group} {words[0]}, which is none"
     yield from _differ("README.md", "command", named, facts.groups)
     yield from (f"README.md has {name} in two rows" for name in set(named) if named.count(name) > 1)
+
+
+def _units(_facts: Facts, said: Texts) -> Iterator[str]:
+    """`systemctl help` opens what the units name."""
+    for name, text in said.items():
+        if name.startswith("packaging/"):
+            for page, number in re.findall(r"\bman:(aap[\w.-]*)\((\d)\)", text):
+                if f"man/{page}.{number}" not in said:
+                    yield f"{name} names a page that is none: {page}({number})"
 
 
 def section_of_markdown(text: str, title: str) -> str:
