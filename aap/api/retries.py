@@ -2,7 +2,7 @@
 
 Ids carry a fingerprint of the client's Idempotency-Key, or else of the body, so the
 spool itself knows. Looking through all its names for each request that has a key
-would be slow; a set of all fingerprints, read once, says at once that there is none.
+would be slow; a map of all fingerprints, read once, says at once that there is none.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from typing import NamedTuple
 from aap.api.problems import KeyReusedError
 from aap.errors import NotFoundError
 from aap.inbox import Entry, Spool
-from aap.message import ID_CHARS, PRINT_CHARS, fingerprint, id_time
+from aap.message import ID_CHARS, PRINT_CHARS, State, fingerprint, id_time, parse_name
 
 KEY_AGE = 24 * 3600.0
 # An SDK gives up long before; a human who says the same again is not a retry.
 BODY_AGE = 15 * 60.0
 _KNOWN_MAX = 300_000
+_PLACES = 1 << 23  # of a map: with so many known, one new key in thirty is looked for in vain
 _PRINT = slice(ID_CHARS - PRINT_CHARS, ID_CHARS)
 
 
@@ -39,6 +40,27 @@ class Retry(NamedTuple):
         return KEY_AGE if self.key else BODY_AGE
 
 
+class Map:
+    """Which fingerprints there may be, in 1 MB: a set of that many would take thirty.
+
+    Two may have one place, so it can be wrong about one that is there, never that it is not.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._bits = bytearray(_PLACES >> 3)
+
+    def add(self, print_: str) -> None:
+        """Note a fingerprint."""
+        place = hash(print_) % _PLACES
+        self._bits[place >> 3] |= 1 << (place & 7)
+        self.count += 1
+
+    def __contains__(self, print_: str) -> bool:
+        place = hash(print_) % _PLACES
+        return bool(self._bits[place >> 3] & 1 << (place & 7))
+
+
 class Known:
     """The fingerprints of one spool."""
 
@@ -47,15 +69,15 @@ class Known:
         self._forget()
 
     def _forget(self) -> None:
-        self._prints: set[str] = set()
-        self._gathering = False  # nothing is kept before the first retry asks
-        self._complete = False
+        self._noted: Map | None = None  # since the first retry asked: before, nothing is kept
+        self._read_in: Map | None = None  # what was there then
 
     def note(self, message_id: str) -> None:
         """A message was accepted."""
-        if self._gathering:
-            self._prints.add(message_id[_PRINT])
-        if len(self._prints) > _KNOWN_MAX:
+        if self._noted is None:
+            return
+        self._noted.add(message_id[_PRINT])
+        if self._noted.count > _KNOWN_MAX:
             self._forget()  # what was pruned is gone when it is read again
 
     async def find(self, raw: bytes, retry: Retry) -> str | None:
@@ -63,17 +85,29 @@ class Known:
 
         Raises KeyReusedError if the key came with another body; OSError.
         """
-        if not self._complete:
-            self._gathering = True  # before the look, so that nothing falls in between
-            self._prints |= await asyncio.to_thread(self._read_prints)
-            self._complete = True
         wanted = retry.print_of(raw)
-        if wanted not in self._prints:
+        if not await self._may_have(wanted):
             return None
         return await asyncio.to_thread(self._compare, raw, retry, wanted)
 
-    def _read_prints(self) -> set[str]:
-        return {entry.id[_PRINT] for entry in self._spool.entries() if not entry.is_foreign}
+    async def _may_have(self, wanted: str) -> bool:
+        if self._noted is None:
+            self._noted = Map()  # before the look, so that nothing falls in between
+        noted = self._noted
+        read_in = self._read_in
+        if read_in is None:
+            read_in = await asyncio.to_thread(self._read_prints)
+        if self._noted is noted:  # and was not forgotten meanwhile
+            self._read_in = read_in
+        return wanted in read_in or wanted in noted
+
+    def _read_prints(self) -> Map:
+        found = Map()
+        for state in State:
+            for name in self._spool.names(state):
+                if parse_name(name):
+                    found.add(name[_PRINT])
+        return found
 
     def _compare(self, raw: bytes, retry: Retry, wanted: str) -> str | None:
         oldest = time.time() - retry.max_age

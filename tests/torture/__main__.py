@@ -19,6 +19,7 @@ NAMES: tuple[str, ...] = (
     "hostile",
     "faults",
     "debian13",
+    "soak",
 )
 
 
