@@ -86,7 +86,7 @@ CHANGES: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "an exit code less": (
         lambda facts, _: facts._replace(exits=facts.exits - {75}),
-        ("man/aap.1 has a exit code", "man/aap-reply.1", "skills/ai-agent-proxy/SKILL.md"),
+        ("man/aap.1 has what is no exit code", "man/aap-reply.1", "skills/ai-agent-proxy/SKILL.md"),
     ),
     "a check more": (
         lambda facts, _: facts._replace(checks=(*facts.checks, "moon.full")),
@@ -100,7 +100,7 @@ CHANGES: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "a state more": (
         lambda facts, _: facts._replace(states=(*facts.states, "adrift")),
-        ("man/aap-spool.5 has no state", "man/aap-inbox.1 has no state adrift", "_aap"),
+        ("man/aap-spool.5 has no state adrift", "man/aap-inbox.1 has no state adrift", "_aap"),
     ),
     "a scope more": (
         lambda facts, _: facts._replace(scopes=(*facts.scopes, "wipe")),
@@ -135,7 +135,7 @@ CHANGES: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "an exit code in the manual": (
         replace("man/aap.1", ".It 78\n", ".It 79\n"),
-        ("man/aap.1 has no exit code 78", "man/aap.1 has a exit code that is none: 79"),
+        ("man/aap.1 has no exit code 78", "man/aap.1 has what is no exit code: 79"),
     ),
     "a default in the manual": (
         replace("man/aap.conf.5", "Default: 7011.", "Default: 80."),
@@ -150,7 +150,7 @@ CHANGES: dict[str, tuple[Change, tuple[str, ...]]] = {
     ),
     "a skill's exit code": (
         replace("skills/ai-agent-proxy/SKILL.md", "| 75 |", "| 76 |"),
-        ("skills/ai-agent-proxy/SKILL.md has an exit code that is none: {76}",),
+        ("skills/ai-agent-proxy/SKILL.md has what is no exit code: 76",),
     ),
     "a skill more": (
         lambda facts, _: facts._replace(skills=(*facts.skills, "cooking")),

@@ -109,18 +109,7 @@ def _helps(tree: Any) -> Iterator[tuple[str, str]]:
 
 def faults(facts: Facts, said: Texts) -> list[str]:
     """Compare everything with everything; return what does not agree, as sentences."""
-    comparisons = (
-        _help,
-        _pages,
-        _overview,
-        _tables,
-        _completions,
-        _skills,
-        _readme,
-        _units,
-        _mentions,
-    )
-    return [fault for compare in comparisons for fault in compare(facts, said)]
+    return [fault for compare in COMPARISONS for fault in compare(facts, said)]
 
 
 def _differ(where: str, what: str, said: Any, meant: Any) -> Iterator[str]:
@@ -128,7 +117,7 @@ def _differ(where: str, what: str, said: Any, meant: Any) -> Iterator[str]:
     if meant - said:
         yield f"{where} has no {what} {', '.join(sorted(map(str, meant - said)))}"
     if said - meant:
-        yield f"{where} has a {what} that is none: {', '.join(sorted(map(str, said - meant)))}"
+        yield f"{where} has what is no {what}: {', '.join(sorted(map(str, said - meant)))}"
 
 
 # --help
@@ -141,10 +130,15 @@ def _help(facts: Facts, said: Texts) -> Iterator[str]:
         text = said.get(f"help {path}", "").partition("\nOptions:")[2].partition("\nExamples:")[0]
         shown = re.findall(r"(?<![\w-])--?[a-z][a-z-]*", "\n".join(_columns(text)))
         yield from _differ(f"help {path}", "option", set(shown) - GENERAL, options)
-    root = said.get("help", "")
+
+
+def _sections(facts: Facts, said: Texts) -> Iterator[str]:
+    """`aap --help` lists every command, by what one wants to do."""
     sections = {
         title: tuple(re.findall(r"^  ([a-z]+) ", body, re.MULTILINE))
-        for title, body in re.findall(r"^([A-Z][\w ]+):\n((?:  .*\n?)+)", root, re.MULTILINE)
+        for title, body in re.findall(
+            r"^([A-Z][\w ]+):\n((?:  .*\n?)+)", said.get("help", ""), re.MULTILINE
+        )
         if title not in {"Options", "Examples", "Usage"}
     }
     if sections != facts.sections:
@@ -222,7 +216,7 @@ def _entry(page: str, path: str, *, alone: bool) -> str:
 
 
 def _overview(facts: Facts, said: Texts) -> Iterator[str]:
-    """man/aap.1 lists all commands in the sections of --help, and all exit codes."""
+    """man/aap.1 lists all commands in the sections of --help, and sends to their pages."""
     page = said.get("man/aap.1", "")
     sections = {}
     for part in section(page, "COMMANDS").split("\n.Ss ")[1:]:
@@ -236,12 +230,17 @@ def _overview(facts: Facts, said: Texts) -> Iterator[str]:
             yield from _refers(name, entry, said)
     if sections != facts.sections:
         yield f"man/aap.1 has sections {sections}, not {facts.sections}"
+
+
+def _exits(facts: Facts, said: Texts) -> Iterator[str]:
+    """man/aap.1 has every exit code; the other pages, and the skills, no other."""
     for name, text in said.items():
         codes = re.findall(r"^\.It (\d+)$", section(text, "EXIT STATUS"), re.MULTILINE)
-        if name == "man/aap.1":
-            yield from _differ(name, "exit code", map(int, codes), facts.exits)
-        elif strange := set(map(int, codes)) - facts.exits:
-            yield f"{name} has an exit code that is none: {strange}"
+        if name.startswith("skills/"):
+            codes = re.findall(r"^\| (\d+) \|", text, re.MULTILINE)
+        known = set(map(int, codes))
+        wanted = facts.exits if name == "man/aap.1" else known & facts.exits
+        yield from _differ(name, "exit code", known, wanted)
 
 
 def _refers(name: str, entry: str, said: Texts) -> Iterator[str]:
@@ -251,32 +250,40 @@ def _refers(name: str, entry: str, said: Texts) -> Iterator[str]:
         yield f"man/aap.1 sends who looks for {name} to {target and target[1]}, which has it not"
 
 
-def _tables(facts: Facts, said: Texts) -> Iterator[str]:
-    """What man/ has of each table: settings, checks, scopes, states."""
-    rows = re.split(
-        r"^\.It Cm ", section(said.get("man/aap.conf.5", ""), "SETTINGS"), flags=re.MULTILINE
-    )
-    said_of = {row.split("\n")[0]: row for row in rows[1:]}
+def _settings(facts: Facts, said: Texts) -> Iterator[str]:
+    source = section(said.get("man/aap.conf.5", ""), "SETTINGS")
+    rows = re.split(r"^\.It Cm ", source, flags=re.MULTILINE)[1:]
+    said_of = {row.split("\n")[0]: row for row in rows}
     yield from _differ("man/aap.conf.5", "setting", said_of, facts.settings)
     for key in said_of.keys() & facts.settings:
         default = f"Default: {facts.settings[key] or 'empty'}."
         if default.replace("\\", "\\e") not in said_of[key]:
             yield f"man/aap.conf.5 does not say of {key}: {default}"
-    checks = section(said.get("man/aap-doctor.1", ""), "CHECKS")
-    groups = re.findall(r"^\.It Cm (\w+)$", checks, re.MULTILINE)
-    names = re.findall(r"^\.It Cm (\w+\.[\w-]+)$", checks, re.MULTILINE)
-    yield from _differ("man/aap-doctor.1", "check", names, facts.checks)
-    known = list(dict.fromkeys(check.partition(".")[0] for check in facts.checks))
-    yield from _differ("man/aap-doctor.1", "group of checks", groups, known)
-    scopes = re.findall(r"^\.It Cm (\w+)$", said.get("man/aap-key.1", ""), re.MULTILINE)
-    yield from _differ("man/aap-key.1", "scope", scopes, facts.scopes)
-    folders = re.findall(r"^\.It Pa (\w+)/$", said.get("man/aap-spool.5", ""), re.MULTILINE)
-    if missing := set(facts.states) - set(folders):
-        yield f"man/aap-spool.5 has no state {missing}"
-    named = re.search(r"^\.Ar state\nis\n\.Cm (.*)\nor\n\.Cm (\w+) \.$",
-                      said.get("man/aap-inbox.1", ""), re.MULTILINE)  # fmt: skip
-    states = [*named[1].rstrip(" ,").split(" , "), named[2]] if named else []
-    yield from _differ("man/aap-inbox.1", "state", states, facts.states)
+
+
+def _tags(said: Texts, name: str, tag: str) -> list[str]:
+    """The tags of a page's lists that have this form."""
+    return re.findall(rf"^\.It {tag}$", said.get(name, ""), re.MULTILINE)
+
+
+def _tables(facts: Facts, said: Texts) -> Iterator[str]:
+    """The checks, the scopes of keys, the states of messages."""
+    doctor = "man/aap-doctor.1"
+    yield from _differ(doctor, "check", _tags(said, doctor, r"Cm (\w+\.[\w-]+)"), facts.checks)
+    groups = {check.partition(".")[0] for check in facts.checks}
+    yield from _differ(doctor, "group of checks", _tags(said, doctor, r"Cm (\w+)"), groups)
+    key = "man/aap-key.1"
+    yield from _differ(key, "scope", _tags(said, key, r"Cm (\w+)"), facts.scopes)
+    folders = set(_tags(said, "man/aap-spool.5", r"Pa (\w+)/")) & set(facts.states)
+    yield from _differ("man/aap-spool.5", "state", folders, facts.states)
+    yield from _differ("man/aap-inbox.1", "state", _states(said), facts.states)
+
+
+def _states(said: Texts) -> list[str]:
+    """The states that aap-inbox(1) names, in one sentence."""
+    sentence = r"^\.Ar state\nis\n\.Cm (.*)\nor\n\.Cm (\w+) \.$"
+    found = re.search(sentence, said.get("man/aap-inbox.1", ""), re.MULTILINE)
+    return [*found[1].rstrip(" ,").split(" , "), found[2]] if found else []
 
 
 # Completions
@@ -340,14 +347,10 @@ def _in_fish(text: str) -> dict[str, set[str]]:
 
 
 def _skills(facts: Facts, said: Texts) -> Iterator[str]:
-    for name, text in said.items():
-        if name.startswith("skills/"):
-            codes = set(map(int, re.findall(r"^\| (\d+) \|", text, re.MULTILINE)))
-            if codes - facts.exits:
-                yield f"{name} has an exit code that is none: {codes - facts.exits}"
     there = {name.split("/")[1] for name in said if name.endswith("/SKILL.md")}
     yield from _differ("skills/", "skill", there, facts.skills)
-    named = set(re.findall(r"^\.Cm ([a-z-]+) ,$", said.get("man/aap-skills.1", ""), re.MULTILINE))
+    page = said.get("man/aap-skills.1", "")
+    named = set(re.findall(r"^\.Cm ([a-z-]+) ,$", page, re.MULTILINE))
     yield from _differ("man/aap-skills.1", "skill", named, facts.skills)
 
 
@@ -444,3 +447,18 @@ PROSE = {
     *("home", "in", "itself", "made", "of", "on", "or", "than", "to", "under", "will", "would"),
     *("wrote",),
 }
+
+COMPARISONS = (
+    _help,
+    _sections,
+    _pages,
+    _overview,
+    _exits,
+    _settings,
+    _tables,
+    _completions,
+    _skills,
+    _readme,
+    _units,
+    _mentions,
+)
