@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from aap.errors import TryAgainError
+
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
 LEFT_OVER_AFTER = 3600.0  # seconds without a change after which a hidden file has lost its writer
@@ -124,6 +126,33 @@ def remove_empty(folders: list[Path]) -> None:
     for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
         with suppress(OSError):
             folder.rmdir()
+
+
+def lock(fd: int, patience: float, complaint: str) -> None:
+    """Lock an open file for this process until `fd` is closed, as flock(2) does.
+
+    Raises TryAgainError with the complaint if another still has it after `patience` seconds.
+    """
+    import fcntl
+
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise TryAgainError(complaint) from None
+            time.sleep(0.02)
+
+
+def sync_file(path: Path) -> None:
+    """Make the bytes of somebody else's file durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 @contextmanager

@@ -179,7 +179,7 @@ def _without_settings(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _spool_folders(workspaces: Iterable[Path]) -> Iterator[Path]:
     from aap.inbox import Spool, check_format
-    from aap.inbox.spool import NOTES
+    from aap.inbox.notes import FOLDER as NOTES
 
     for path in workspaces:
         spool = Spool(path / SPOOL_FOLDER)

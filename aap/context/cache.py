@@ -11,7 +11,6 @@ because every change is a rename.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ from pathlib import Path
 from aap import files
 from aap.context import blocks
 from aap.context.blocks import Block, Finding
-from aap.errors import AapError, NotFoundError, TryAgainError, UsageError
+from aap.errors import AapError, NotFoundError, UsageError
 
 FOLDER = "context"
 FILE = "cache.txt"
@@ -129,7 +128,7 @@ class Cache:
         fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with files.naming(self.folder):
-                _flock(fd, time.monotonic() + _PATIENCE)
+                files.lock(fd, _PATIENCE, "another process is changing the context cache")
             yield
         finally:
             os.close(fd)
@@ -141,19 +140,6 @@ def read_number(word: str) -> int:
     if not (bare.isascii() and bare.isdecimal() and len(bare) < 10):
         raise UsageError(f"{word!r} is no id of a block", hint="ids are such as 007")
     return int(bare)
-
-
-def _flock(fd: int, deadline: float) -> None:
-    import fcntl
-
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise TryAgainError("another process is changing the context cache") from None
-            time.sleep(0.01)
 
 
 def _generation(path: Path) -> int:

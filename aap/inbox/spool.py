@@ -16,20 +16,21 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from aap import files
-from aap.errors import NotFoundError, TryAgainError, UsageError, for_all
+from aap.errors import NotFoundError, UsageError, for_all
 from aap.inbox import twins
 from aap.inbox.entry import Entry, is_visible, read_entry
 from aap.inbox.format import FILE as FORMAT
 from aap.inbox.format import check_format, mark_format
+from aap.inbox.notes import FOLDER as NOTES
+from aap.inbox.notes import Notes
 from aap.message import ID_CHARS, PRINT_CHARS, IdClock, Name, State, id_time, parse_name
 
-NOTES = "notes"
 LOGS = "logs"
 CONTEXT = "context"
 SESSIONS = "sessions"
@@ -57,19 +58,6 @@ class Staged(NamedTuple):
     target: str
 
 
-_OTHER_WORKER = "another worker is at work on this workspace"
-
-
-def _flock(fd: int, deadline: float, complaint: str = _OTHER_WORKER) -> None:
-    while True:
-        try:
-            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise TryAgainError(complaint) from None
-            time.sleep(0.05)
-
-
 def _is_odd(path: Path) -> bool:
     """Whether there is neither a folder nor a regular file, but a link, a FIFO or the like."""
     try:
@@ -77,15 +65,6 @@ def _is_odd(path: Path) -> bool:
     except OSError:
         return False
     return not (stat.S_ISDIR(mode) or stat.S_ISREG(mode))
-
-
-def _sync_file(path: Path) -> None:
-    """Make the bytes of somebody else's file durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _age(found: tuple[State, str]) -> tuple[bool, str]:
@@ -113,6 +92,7 @@ class Spool:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._inbox = str(self.folder(State.INBOX))
+        self._notes = Notes(root)
         self._clock: IdClock | None = None
         self._unsynced: dict[Path, None] | None = None  # folders, within `together`
 
@@ -157,7 +137,7 @@ class Spool:
         fd = os.open(self.root / LOCK, flags, files.FILE_MODE)
         try:
             with files.naming(self.root / LOCK):
-                _flock(fd, time.monotonic() + patience)
+                files.lock(fd, patience, "another worker is at work on this workspace")
             with suppress(OSError):  # a full disk: whose the lock is stays unknown
                 os.ftruncate(fd, 0)
                 os.pwrite(fd, b"%d\n" % os.getpid(), 0)
@@ -390,10 +370,7 @@ class Spool:
 
     def note(self, message_id: str, **event: Any) -> None:
         """Remember something of a message, durably; `event` must be JSON."""
-        import json
-
-        line = json.dumps({"time": time.time(), **event}, ensure_ascii=False)
-        files.append_line(self._notes_path(message_id), line)
+        self._notes.add(message_id, event)
 
     def _note_if_possible(self, message_id: str, **event: Any) -> None:
         # On a full disk the rename still works, and it must happen: a message
@@ -403,38 +380,15 @@ class Spool:
 
     def notes(self, message_id: str) -> list[dict[str, Any]]:
         """What was noted of a message, oldest first; what is no object, as a torn line, is not."""
-        try:
-            with files.naming(self._notes_path(message_id)):
-                text = files.read_plain(self._notes_path(message_id)).decode("utf-8", "replace")
-        except FileNotFoundError:
-            return []
-        import json  # 1.5 ms, and few messages have notes
+        return self._notes.read(message_id)
 
-        notes = []
-        for line in text.split("\n"):  # a text may have what else splitlines() splits at
-            with suppress(ValueError, RecursionError):
-                notes.append(json.loads(line))
-        return [note for note in notes if isinstance(note, dict)]
-
-    @contextmanager
-    def lock_notes(self, message_id: str, patience: float = 0.0) -> Iterator[None]:
+    def lock_notes(self, message_id: str, patience: float = 0.0) -> AbstractContextManager[None]:
         """Be the one who decides by a message's notes, for the length of the block.
 
         Others may still append. A process that dies lets go. Raises TryAgainError if
         another one still holds it after `patience` seconds.
         """
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(self._notes_path(message_id), flags, files.FILE_MODE)
-        try:
-            complaint = f"another reply to {message_id} is being sent"
-            with files.naming(self._notes_path(message_id)):
-                _flock(fd, time.monotonic() + patience, complaint)
-            yield
-        finally:
-            os.close(fd)
-
-    def _notes_path(self, message_id: str) -> Path:
-        return self.root / NOTES / f"{message_id}.jsonl"
+        return self._notes.lock(message_id, patience)
 
     # Changes of state
 
@@ -453,7 +407,7 @@ class Spool:
         new = name or entry.name
         if new is None:
             # A foreign name may have been used before, and rename(2) replaces: give an id.
-            _sync_file(entry.path)
+            files.sync_file(entry.path)
             new = Name(self._next_id(os.fsencode(entry.path.name)))
         target = self.folder(state) / str(new)
         if self._unsynced is None:
@@ -489,7 +443,7 @@ class Spool:
 
         Its bytes are made durable first: who put it there need not have done so.
         """
-        _sync_file(entry.path)
+        files.sync_file(entry.path)
         return self._move(entry, State.INBOX, Name(self._next_id(raw)))
 
     def put_aside(self, entry: Entry, reason: str) -> Entry:
@@ -580,8 +534,7 @@ class Spool:
             files.fsync_folder(entry.path.parent)
         else:
             self._unsynced[entry.path.parent] = None
-        with suppress(FileNotFoundError):
-            self._notes_path(entry.id).unlink()
+        self._notes.forget(entry.id)
 
     # Upkeep
 
@@ -637,8 +590,8 @@ class Spool:
         for entry in old:
             with suppress(OSError):
                 entry.path.unlink()
-                self._notes_path(entry.id).unlink()
-        self._sweep_notes()
+                self._notes.forget(entry.id)
+        self._notes.sweep(self._ids)
         return len(old)
 
     def _sweep_left_overs(self) -> None:
@@ -650,20 +603,9 @@ class Spool:
         for folder in (self.root, active, self.root / CONTEXT, self.root / SESSIONS):
             files.sweep_drafts(folder)
 
-    def _sweep_notes(self) -> None:
-        """Delete the notes of messages that are gone: who deletes both may die in between."""
-        orphans = self._notes_of_nobody()
-        if orphans:  # a look of its own: one may have moved from folder to folder meanwhile
-            orphans &= self._notes_of_nobody()
-        for name in orphans:
-            files.sweep(self.root / NOTES / name)
-
-    def _notes_of_nobody(self) -> set[str]:
-        notes = os.listdir(self.root / NOTES)
-        if not notes:
-            return set()
-        known = {name[:ID_CHARS] for state in ALL_STATES for name in self.names(state)}
-        return {name for name in notes if name.removesuffix(".jsonl") not in known}
+    def _ids(self) -> set[str]:
+        # There may be a million: cutting names is much quicker than reading them.
+        return {name[:ID_CHARS] for state in ALL_STATES for name in self.names(state)}
 
     def _mend_twins(self) -> None:
         folders = [self.folder(state) for state in _PROGRESS]

@@ -45,6 +45,8 @@ def find_names(path: Path, folders: Sequence[Path]) -> list[Path]:
     inode = path.lstat().st_ino
     names: list[Path] = []
     for folder in folders:
+        if folder.is_symlink():
+            continue  # the same name again, and not another one
         with os.scandir(folder) as items:
             same = [item.name for item in items if item.inode() == inode]
         names += [folder / name for name in sorted(same, key=lambda name: (_is_own(name), name))]
