@@ -415,10 +415,16 @@ def check(told: Iterable[Story], depth: Depth, model: str) -> Figures:
     return checking.figures
 
 
+def _depths(minutes: float) -> tuple[Depth, ...]:
+    """What there is to look at takes its time: a quarter of a minute, three, or a dozen."""
+    if minutes < 2:
+        return (SHORT,)
+    return (LONG if minutes < 10 else LONG._replace(cuts=7, most=20_000, workers=50), KILLS)
+
+
 def _run(minutes: float) -> bool:
-    """Takes the time it takes: there is so much to look at, and no more."""
     told, held = play(list(SCENES)), True
-    for depth, model in product((LONG, KILLS), MODELS):
+    for depth, model in product(_depths(minutes), MODELS):
         figures = check(told, depth, model)
         held = held and not figures.broken
         after = "killed, then " if depth.kills else ""
