@@ -407,7 +407,7 @@ class Spool:
         new = name or entry.name
         if new is None:
             # A foreign name may have been used before, and rename(2) replaces: give an id.
-            files.sync_file(entry.path)
+            files.sync_plain(entry.path)
             new = Name(self._next_id(os.fsencode(entry.path.name)))
         target = self.folder(state) / str(new)
         if self._unsynced is None:
@@ -443,7 +443,7 @@ class Spool:
 
         Its bytes are made durable first: who put it there need not have done so.
         """
-        files.sync_file(entry.path)
+        files.sync_plain(entry.path)
         return self._move(entry, State.INBOX, Name(self._next_id(raw)))
 
     def put_aside(self, entry: Entry, reason: str) -> Entry:

@@ -90,6 +90,13 @@ def test_a_dead_workers_messages_are_recovered_in_order(spool: Spool) -> None:
     assert [entry.id for entry in spool.entries(State.INBOX)] == ids
 
 
+def test_what_is_no_file_is_recovered_too(spool: Spool) -> None:
+    os.mkfifo(spool.folder(State.ACTIVE) / "pipe")
+    (entry,) = spool.recover()
+    assert entry.state is State.INBOX
+    assert entry.path.is_fifo()
+
+
 def test_the_retry_of_a_failed_message_has_all_attempts_before_it(spool: Spool) -> None:
     message = spool.deliver(b"{}")
     spool.fail(spool.claim(spool.find(message)), "why")
