@@ -15,6 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from aap.errors import TryAgainError
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
@@ -40,6 +43,107 @@ def fsync_folder(folder: Path) -> None:
             os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sync_file_system(fd: int) -> bool:
+    """Write out all of the file system that `fd` is on: syncfs(2). True if that was done.
+
+    False, and nothing was done, where it promises less than fsync of each file: other
+    file systems than these may leave their disk's cache alone (FUSE does), and Linux
+    before 5.8 keeps failed writes to itself. Raises OSError if any write has failed
+    since `fd` was opened, on whosever behalf.
+    """
+    device = os.fstat(fd).st_dev
+    if device not in _synced_whole:
+        _synced_whole[device] = _is_modern() and _file_system(fd) in _WHOLE_SYNC
+    if not _synced_whole[device]:
+        return False
+    if _libc().syncfs(fd) != 0:
+        raise _last_error()
+    return True
+
+
+_WHOLE_SYNC = frozenset((0xEF53, 0x58465342, 0x9123683E))  # ext4, xfs, btrfs: linux/magic.h
+_synced_whole: dict[int, bool] = {}  # by device
+
+
+def _is_modern() -> bool:
+    major, minor = os.uname().release.split(".")[:2]
+    return (int(major), int("".join(c for c in minor if c.isdigit()) or 0)) >= (5, 8)
+
+
+def _file_system(fd: int) -> int:
+    """The magic number of a file system: what struct statfs begins with, statfs(2)."""
+    import ctypes
+
+    facts = (ctypes.c_long * 64)()  # struct statfs has 120 bytes
+    return facts[0] if _libc().fstatfs(fd, facts) == 0 else 0
+
+
+def _libc() -> Any:
+    import ctypes  # os has no syncfs; and only a busy API gets here
+
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _last_error() -> OSError:
+    import ctypes
+
+    error = ctypes.get_errno()
+    return OSError(error, os.strerror(error))
+
+
+def make_folder(folder: Path, mode: int = FOLDER_MODE) -> None:
+    """Create `folder` and its parents where missing; the new names are durable.
+
+    One whose name could not be made durable is taken away again: the next call would
+    find it there, and what is put into it could be lost with it.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent, mode)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=mode)
+        try:
+            fsync_folder(folder.parent)
+        except OSError:
+            with suppress(OSError):
+                folder.rmdir()
+            raise
+
+
+def missing_folders(*paths: Path) -> list[Path]:
+    """Name the folders, ancestors included, that do not exist yet; parents first."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        line = [path, *path.parents]
+        found |= dict.fromkeys(folder for folder in reversed(line) if not folder.exists())
+    return list(found)
+
+
+def remove_empty(folders: list[Path]) -> None:
+    """Remove those of the folders that are there and empty, children first."""
+    for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def lock(fd: int, patience: float, complaint: str) -> None:
+    """Lock an open file for this process until `fd` is closed, as flock(2) does.
+
+    Raises TryAgainError with the complaint if another still has it after `patience` seconds.
+    """
+    import fcntl
+
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise TryAgainError(complaint) from None
+            time.sleep(0.02)
 
 
 @contextmanager
