@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 from aap.inbox import Spool
 from aap.message import IdClock, State
+from tests.harness import shells
+from tests.harness.command import Terminal
 from tests.harness.machine import BootError, booted
 
 from . import peers, programs, tokens, wakeup
@@ -206,44 +208,47 @@ def _measure_settling(bench: Bench, workspace: Path, count: int) -> None:
 
 
 def _measure_completion(bench: Bench, workspace: Path) -> None:
-    """In a shell that runs already, as it does when somebody presses Tab."""
-    script = programs.CHECKOUT / "completions" / "aap.bash"
-    if not script.exists():
-        bench.report.note("no completion for bash is there yet")
-        return
+    """From the Tab key to the whole id on the screen, in shells that run already."""
     spool = Spool(workspace / ".ai-agent-proxy")
-    word = spool.entries(State.INBOX, limit=1)[0].id[:12]
-    env = bench.environment(AAP_WORKSPACE=str(workspace))
-    samples = alternate(
-        {
-            "python -c pass": partial(programs.run_ms, [PYTHON, "-c", "pass"], env),
-            f"aap inbox ids {word}": partial(programs.run_ms, [AAP, "inbox", "ids", word], env),
-            "Tab after a piece of an id": partial(_press_tab, script, word, env),
-            "Tab after none, all 10,000": partial(_press_tab, script, "''", env),
-        },
-        bench.rounds(15, 7),
-    )
+    message = spool.entries(State.INBOX, limit=1)[0].id
+    share = str(bench.folder / "share")
+    env = bench.environment(AAP_WORKSPACE=str(workspace), XDG_DATA_HOME=share)
+    shells.put_scripts(env)
+    contenders = {
+        "python -c pass": partial(programs.run_ms, [PYTHON, "-c", "pass"], env),
+        "aap inbox ids ID": partial(programs.run_ms, [AAP, "inbox", "ids", message[:15]], env),
+    }
+    with ExitStack() as stack:
+        for shell in shells.START:
+            if missing := shells.why_not(shell):
+                bench.report.note(f"completion: {missing}")
+                continue
+            screen = shells.start(shell, env)
+            stack.callback(screen.close)
+            contenders[f"Tab after an id in {shell}"] = partial(_press_tab, screen, message)
+        samples = alternate(contenders, bench.rounds(15, 7))
     _show(bench.report, samples)
-    bench.report.goal(
-        "completion of an id, 10,000 messages",
-        samples["Tab after a piece of an id"],
-        most=50,
-        unit="ms",
-    )
+    if "Tab after an id in bash" in samples:
+        bench.report.goal(
+            "completion of an id in bash, 10,000 messages",
+            samples["Tab after an id in bash"],
+            most=50,
+            unit="ms",
+        )
 
 
-def _press_tab(script: Path, word: str, env: dict[str, str]) -> float:
-    """Milliseconds that bash takes for the words after `aap inbox show`."""
-    press = (
-        f". {script}; COMP_WORDS=(aap inbox show {word}); COMP_CWORD=3; "
-        "a=$EPOCHREALTIME; _aap; b=$EPOCHREALTIME; "
-        "((${#COMPREPLY[@]})) && echo $((${b/./} - ${a/./}))"
-    )
-    argv = ["bash", "--norc", "--noprofile", "-c", press]
-    found = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
-    if found.returncode != 0:
-        raise MeasureError(f"completion found nothing: {found.stderr}")
-    return int(found.stdout) / 1000
+def _press_tab(screen: Terminal, message: str) -> float:
+    known, rest = message[:15], message[15:]
+    screen.screen = ""
+    screen.type(f"aap inbox show {known}")
+    screen.wait_for(known)
+    screen.screen = ""
+    start = time.perf_counter()
+    screen.type("\t")
+    screen.wait_for(rest)
+    took = (time.perf_counter() - start) * 1000
+    screen.type("\x15")  # Ctrl-U empties the line
+    return took
 
 
 def fill(workspace: Path, count: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from harness import shells
 from harness.command import AAP, CHECKOUT, Run, Terminal, chat, environment, execute
 
 from aap import shared
@@ -15,7 +16,6 @@ from aap.config import keys_file, workspaces_file
 from aap.config.keys import add_key
 from aap.config.registry import add_workspace
 from aap.inbox import Spool
-from aap.systemd import record
 
 FOLDER = CHECKOUT / "completions"
 
@@ -114,16 +114,8 @@ def test_zsh_reads_its_function(commands: str) -> None:
     assert execute("zsh", "-n", str(FOLDER / "_aap")).returncode == 0
 
 
-# The real shells find the scripts where `aap install` puts them.
+# As a person types, in shells that find the scripts where `aap install` puts them.
 
-START = {
-    "bash": (("bash", "--norc", "-i"), "source /usr/share/bash-completion/bash_completion"),
-    "zsh": (
-        ("zsh", "-f", "-i"),
-        "fpath=($XDG_DATA_HOME/zsh/site-functions $fpath); autoload -U compinit; compinit -u -D",
-    ),
-    "fish": (("fish", "-i"), "true"),
-}
 TYPED = {
     # a command, an option, one of several spellings, words that are fixed
     "aap inbox rel": "release",
@@ -148,18 +140,14 @@ TYPED = {
 
 
 @pytest.fixture
-def screens(home: Path) -> Iterator[Callable[[str, str], Terminal]]:
-    """Start a shell as a person does, with `aap` on its PATH and the scripts in place."""
-    shared.install(record.share_folder("user"), record.shared_file("user"))
+def screens(home: Path, commands: str) -> Iterator[Callable[[str], Terminal]]:
+    """Start a shell with `aap` on its PATH."""
+    env = environment(PATH=commands)
+    shells.put_scripts(env)
     started: list[Terminal] = []
 
-    def start(shell: str, path: str) -> Terminal:
-        words, setup = START[shell]
-        env = environment(TERM="xterm", PATH=path, PS1="ready> ", PROMPT="ready> ")
-        # The shell ends with its controlling terminal.
-        started.append(Terminal(("setsid", "--ctty", "--wait", *words), 120, 24, env))
-        started[-1].type(f"{setup}; echo set''up\n")
-        started[-1].wait_for("setup")
+    def start(shell: str) -> Terminal:
+        started.append(shells.start(shell, env))
         return started[-1]
 
     yield start
@@ -167,16 +155,12 @@ def screens(home: Path) -> Iterator[Callable[[str, str], Terminal]]:
         each.close()
 
 
-@pytest.mark.parametrize("shell", START)
+@pytest.mark.parametrize("shell", shells.START)
 def test_the_tab_key_completes(
-    shell: str,
-    screens: Callable[[str, str], Terminal],
-    spool: Spool,
-    commands: str,
-    tmp_path: Path,
+    shell: str, screens: Callable[[str], Terminal], spool: Spool, tmp_path: Path
 ) -> None:
-    if shutil.which(shell) is None or not Path(START["bash"][1].split()[1]).exists():
-        pytest.skip(f"no {shell}, or no bash-completion here")
+    if missing := shells.why_not(shell):
+        pytest.skip(missing)
     add_key(keys_file(), "laptop", "aap_laptop")
     add_workspace(workspaces_file(), "work", tmp_path / "work")
     other = Spool(tmp_path / "work/.ai-agent-proxy")
@@ -185,17 +169,12 @@ def test_the_tab_key_completes(
         "HERE": spool.deliver(chat("hi", channel="telegram", target="42")),
         "THERE": other.deliver(chat("ho")),
     }
-    screen = screens(shell, commands)
-    for line, wanted in TYPED.items():
-        typed, completed = line, wanted
-        for name, message in ids.items():
-            # As much as tells the two apart, which came at once.
-            typed = typed.replace(f" {name}", f" {message[:15]}")
-            completed = message if completed == name else completed
-        screen.screen = ""
-        screen.type(f"{typed}\t")
-        screen.wait_for(completed)
-        screen.type("\x15")  # Ctrl-U empties the line
+    screen = screens(shell)
+    for line, completed in TYPED.items():
+        words = line.split(" ")
+        # As much as tells the two apart, which came at once.
+        typed = " ".join(ids[word][:15] if word in ids else word for word in words)
+        shells.press_tab(screen, typed, ids.get(completed, completed))
 
 
 # Ids

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from harness.command import CHECKOUT
+from .command import CHECKOUT
 
 # What each command takes, and no page repeats.
 GENERAL = frozenset(("--workspace", "-w", "--config", "--help", "-h", "--version"))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from harness.machine import Machine, Result, User
+from harness.shells import BASH_COMPLETION
 from harness.wait import wait_until
 
 from aap.errors import Exit
@@ -23,7 +24,6 @@ UNITS = ".local/share/systemd/user"
 OWN_UNITS = ".config/systemd/user"
 WORKSPACE = ".openclaw/workspace"
 SPOOL = f"{WORKSPACE}/.ai-agent-proxy"
-BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
 
 
 def configure(user: User, **settings: str | int) -> None:
