@@ -265,6 +265,17 @@ def recover(scene: Scene) -> None:
         scene.spool.recover()
 
 
+def mend(scene: Scene) -> None:
+    """Of two names that a power cut left to a message, one is taken away."""
+    scene.spool.create()
+    entry = scene.spool.claim(scene.put("one"))
+    with change("one", "done+0"):
+        os.link(entry.path, scene.spool.folder(State.DONE) / entry.path.name)
+    scene.start()
+    with scene.spool.lock():
+        scene.spool.recover()
+
+
 def together(scene: Scene) -> None:
     """Several messages changed by one command."""
     scene.spool.create()
@@ -455,7 +466,7 @@ SCENES = {
     each.__name__: each
     for each in (
         create, deliver, commit_few, commit_many, discard, adopt, put_aside, settle,
-        settle_waiting, defer, admit, fail, hold, retry_done, give_back, recover, together,
+        settle_waiting, defer, admit, fail, hold, retry_done, give_back, recover, mend, together,
         remove, prune, note, reply, pause, session, outage, cache, usage, settings, key_file,
         workspaces, api, worker,
     )
