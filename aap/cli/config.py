@@ -13,7 +13,7 @@ from aap import config
 from aap.cli import output
 from aap.cli.place import Place
 from aap.config import Finding, Loaded, Origin, Setting
-from aap.errors import Exit, NotFoundError, UsageError
+from aap.errors import ConfigError, Exit, NotFoundError, UsageError
 from aap.mode import SYSTEM, find_mode, install_command
 
 KEY_NAME = "default"  # of the API key that `set API_KEY` stores
@@ -275,8 +275,11 @@ def unset(place: Place, key: str, *, apply: bool = False) -> int:
     """Take one setting out of the file that `path` names; the default counts again."""
     from aap.config import store
 
-    row = config.SETTINGS[config.known_key(key)]
     target = target_of(place)
+    if store.unset_strange(target, key):  # an error until it was gone
+        output.note(changed_in(key, target))
+        return Exit.OK
+    row = config.SETTINGS[config.known_key(key)]
     changed = store.unset_value(target, row.key)
     if row.secret:
         changed = _unset_secret(row) or changed
@@ -372,7 +375,11 @@ def _check_read(target: Path | None) -> None:
 
 def _say_if_hidden(place: Place, row: Setting) -> None:
     """Tell when the change shows nowhere, because something else counts before the file."""
-    origin = config.load(workspace=place.workspace, config_file=place.config).origins[row.key]
+    try:
+        origin = config.load(workspace=place.workspace, config_file=place.config).origins[row.key]
+    except ConfigError as error:  # of another line: this one is as it was asked for
+        output.warn(str(error), error.hint)
+        return
     if origin.where != "default" and origin.file != target_of(place):
         output.note(f"  but {_origin(origin)} sets it too, and counts before")
 

@@ -149,14 +149,20 @@ def _page(
 def _find(
     spool: Spool, entries: Sequence[Entry], limit: int, newest: bool, conversation: str
 ) -> tuple[list[Seen], str]:
-    """Pick those of a conversation; nothing is opened after the first too many."""
+    """Pick those of a conversation; nothing is opened after the first too many.
+
+    Names do not tell it, and of a hundred thousand messages each may have to be read.
+    """
     found: list[Seen] = []
+    progress = output.Progress(len(entries))
     for entry in reversed(entries) if newest else entries:
         each = _see(spool, entry)
         if each and _belongs(each[1], conversation):
             found.append(each)
         if limit and len(found) > limit:
             break
+        progress.step()
+    progress.close()
     shown = found[:limit] if limit else found
     return shown[::-1] if newest else shown, "some" if len(found) > len(shown) else ""
 

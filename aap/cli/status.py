@@ -40,6 +40,7 @@ class View:
     queue: Queue
     units: WorkspaceUnits | None
     agent: str  # of the next run; "" where none is configured
+    trouble: str  # why its settings cannot be read, or ""
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def take(place: Place) -> Picture:
         trouble = error
     units = {each.path: each for each in found.workspaces} if found else {}
     views = tuple(
-        View(name, path, _queue(path / SPOOL_FOLDER), units.get(path), _agent(place, path))
+        View(name, path, _queue(path / SPOOL_FOLDER), units.get(path), *_agent(place, path))
         for name, path in paths.items()
     )
     return Picture(known, found, trouble, views)
@@ -103,16 +104,22 @@ def _queue(root: Path) -> Queue:
     return look_at_spool(root)
 
 
-def _agent(place: Place, path: Path) -> str:
-    """Name the agent of a workspace, whose file may say otherwise than the user's."""
+def _agent(place: Place, path: Path) -> tuple[str, str]:
+    """Name the agent of a workspace, whose file may say otherwise than the user's; or the trouble.
+
+    Where no agent is configured there is neither.
+    """
     from aap import config
     from aap.agents import find_agent
 
     try:
         settings = config.load(workspace=str(path), config_file=place.config).settings
-        return find_agent(settings.agent, settings.agent_init_cli, settings.agent_cli).name
-    except AapError:
-        return ""
+    except AapError as error:
+        return "", str(error).splitlines()[0]
+    try:
+        return find_agent(settings.agent, settings.agent_init_cli, settings.agent_cli).name, ""
+    except AapError as error:
+        return "", str(error) if settings.agent else ""
 
 
 # Shown to people
@@ -239,6 +246,8 @@ def _at_work(each: View, now: float) -> str:
         return output.paint(f"out of order for {since}: {reason}; next try {_when(wait)}", "red")
     if queue.run:
         return output.paint(_run(queue.run, now), "green")
+    if each.trouble:
+        return output.paint(output.one_line(each.trouble), "red") + "; aap config validate"
     if each.agent:
         return f"{each.agent}, idle"
     return output.paint("none is configured", "yellow") + "; aap config set AGENT codex"
@@ -325,6 +334,7 @@ def _workspace_members(each: View) -> dict[str, Any]:
         "retries_timed": units and units.timer.is_armed,
         "worker": units and _service_members(units.worker),
         "agent": each.agent or None,
+        "trouble": each.trouble or None,
         "run": queue.run and _run_members(queue.run),
         "last_run": queue.last_run and _last_run_members(queue.last_run),
         "messages": queue.counts,

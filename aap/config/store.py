@@ -92,7 +92,18 @@ def unset_value(file: Path, key: str) -> bool:
 
     Raises ConfigError, PermissionDeniedError.
     """
-    key = known_key(key)
+    return _take_out(file, known_key(key))
+
+
+def unset_strange(file: Path, name: str) -> bool:
+    """Take all lines of a name that is no setting out of `file`; False if there was none.
+
+    Raises ConfigError, PermissionDeniedError.
+    """
+    return name.upper() not in NAMES and _take_out(file, name)
+
+
+def _take_out(file: Path, key: str) -> bool:
     if not file.exists():
         return False
     with locked(file.parent):
@@ -154,7 +165,7 @@ def _write(file: Path, text: str, mode: int) -> None:
 
 
 def _entries(text: str, key: str) -> list[Assignment]:
-    return [entry for entry in parse(text).assignments if NAMES.get(entry.key) == key]
+    return [entry for entry in parse(text).assignments if NAMES.get(entry.key, entry.key) == key]
 
 
 def _values(text: str) -> dict[str, str]:

@@ -295,3 +295,23 @@ def test_an_agent_that_there_is_not_is_refused_before_it_is_written(aap: Run, ho
     assert (done.returncode, done.stdout) == (78, "")
     assert "did you mean codex?" in done.stderr
     assert aap("config", "get", "AGENT").stdout == "\n"
+
+
+def test_a_broken_file_can_be_mended_by_the_commands_that_change_it(aap: Run, home: Path) -> None:
+    path = home / "xdg-config/aap/aap.conf"
+    path.parent.mkdir(parents=True)
+    path.write_text("PORTT=1\n# mine\n")
+    refused = aap("inbox", "ls")
+    assert (refused.returncode, refused.stdout) == (78, "")
+    assert f"{path}:1:1: PORTT is no setting of aap" in refused.stderr
+    assert "did you mean PORT?" in refused.stderr
+    done = aap("config", "set", "PORT", "7015")
+    assert done.returncode == 0
+    assert "PORT changed in" in done.stderr
+    assert "PORTT is no setting" in done.stderr, "what is still wrong is said"
+    for words in (("path",), ("edit",)):
+        assert aap("config", *words, EDITOR="true").returncode == 0
+    assert aap("config", "unset", "PORTT").returncode == 0
+    assert path.read_text() == "# mine\nPORT=7015\n"
+    assert aap("config", "unset", "PORTT").returncode == 78
+    assert aap("inbox", "ls").returncode == 0

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 
 import pytest
-from harness.command import Run, Terminal, chat
+from harness.command import Run, Terminal, chat, environment, execute
 
 from aap.cli import output
 from aap.inbox import Spool
@@ -125,3 +126,16 @@ def test_ctrl_c_is_130_without_a_word(terminal: Start, spool: Spool) -> None:
     screen.process.send_signal(signal.SIGINT)
     assert screen.end() == 130
     assert "Traceback" not in screen.screen
+
+
+def test_what_takes_long_is_counted_on_a_terminal_and_gone_at_the_end() -> None:
+    script = (
+        "import time; from aap.cli.output import Progress; progress = Progress(3);"
+        "progress.step(); time.sleep(1.05); progress.step(); progress.close()"
+    )
+    words = (sys.executable, "-c", script)
+    screen = Terminal(words, 80, 24, environment(TERM="xterm"))
+    assert screen.end() == 0
+    screen.close()
+    assert screen.screen == "\r2 of 3 \r\x1b[K"
+    assert execute(*words).stderr == ""

@@ -14,12 +14,15 @@ from typing import Any, NamedTuple
 
 import pytest
 from harness.machine import Machine, User
+from harness.pairs import both_ways, seen
 from harness.wait import wait_until
 
 from aap import copies
 from aap.cli.checks import CHECKS
 from aap.errors import Exit
 from aap.systemd import units
+
+__all__ = ["both_ways"]  # a fixture
 
 pytestmark = pytest.mark.systemd
 
@@ -101,7 +104,10 @@ def examine(user: User, *only: str) -> tuple[int, dict[str, dict[str, str]]]:
     order = ["ok", "note", "warn", "fail"]
     findings = json.loads(result.stdout)["findings"]
     findings.sort(key=lambda finding: order.index(finding["severity"]))
-    return result.returncode, {finding["id"]: finding for finding in findings}
+    worst = {finding["id"]: finding for finding in findings}
+    for check, finding in worst.items():
+        seen(check, finding["severity"])
+    return result.returncode, worst
 
 
 # status
@@ -404,6 +410,7 @@ def test_an_ailment_is_found_and_its_cure_cures(ward: Ward, name: str) -> None:
     ward.discharge()
 
 
+@pytest.mark.mends("worker.workspace")
 def test_a_new_workspace_is_found_and_watched(ward: Ward) -> None:
     user = ward.admit()
     user.write(CONFIG, SETTINGS.replace(WORKSPACE, "my other work"), 0o600)
@@ -431,6 +438,7 @@ def test_of_several_workspaces_the_ill_one_is_named(ward: Ward) -> None:
     ward.discharge()
 
 
+@pytest.mark.mends("user.linger")
 def test_no_linger_is_found(ward: Ward) -> None:
     user = ward.admit()
     user.machine.run(["loginctl", "disable-linger", user.name])
@@ -443,6 +451,7 @@ def test_no_linger_is_found(ward: Ward) -> None:
     ward.discharge()
 
 
+@pytest.mark.mends("worker.oldest")
 def test_a_message_that_nobody_takes_is_found(ward: Ward) -> None:
     user = ward.admit()
     stop_path(user)
@@ -456,6 +465,7 @@ def test_a_message_that_nobody_takes_is_found(ward: Ward) -> None:
     ward.discharge()
 
 
+@pytest.mark.mends("socket.listening")
 def test_a_port_of_somebody_else_is_named_with_its_owner(ward: Ward) -> None:
     user = ward.admit()
     stop_socket(user)
@@ -471,6 +481,7 @@ def test_a_port_of_somebody_else_is_named_with_its_owner(ward: Ward) -> None:
     ward.discharge()
 
 
+@pytest.mark.mends("socket.answers")
 def test_an_api_that_does_not_answer_is_found(ward: Ward) -> None:
     user = ward.admit()
     user.write(CONFIG, "PORT=many\n", 0o600)
@@ -490,6 +501,7 @@ def test_an_api_that_does_not_answer_is_found(ward: Ward) -> None:
     ward.discharge()
 
 
+@pytest.mark.mends("units.drop-ins")
 def test_own_changes_are_mentioned(ward: Ward) -> None:
     user = ward.admit()
     user.write(f"{OWN_UNITS}/aap-worker@.service.d/mine.conf", "[Service]\nMemoryMax=1G\n")
@@ -502,6 +514,7 @@ def test_own_changes_are_mentioned(ward: Ward) -> None:
     ward.discharge()
 
 
+@pytest.mark.mends("units.version")
 def test_an_interpreter_that_is_gone_is_found(ward: Ward) -> None:
     user = ward.admit()
     record = user.path(".local/state/aap/install.json")
@@ -519,6 +532,7 @@ def test_an_interpreter_that_is_gone_is_found(ward: Ward) -> None:
     ward.discharge()
 
 
+@pytest.mark.mends("config.units")
 def test_settings_of_this_shell_alone_are_found(ward: Ward) -> None:
     user = ward.admit()
     words = ["doctor", "--json", "--only", "config.units"]
@@ -536,6 +550,7 @@ def test_settings_of_this_shell_alone_are_found(ward: Ward) -> None:
     ward.discharge()
 
 
+@pytest.mark.mends("agent.login", "agent.bypass")
 def test_a_codex_without_login_or_key_is_found(ward: Ward) -> None:
     user = ward.admit()
     user.write("bin/codex", "#!/bin/sh\n", 0o755)
@@ -576,6 +591,7 @@ def without_journal(user: User, *words: str) -> list[str]:
     return ["unshare", "--mount", "sh", "-c", f"{hide} && {{ $0; }} && {shlex.join(inner)}"]
 
 
+@pytest.mark.mends("journal.readable", "journal.persistent")
 def test_a_journal_that_cannot_be_read_or_is_not_kept_is_found(ward: Ward) -> None:
     user = ward.admit()
     words = without_journal(user, "--only", "journal")
@@ -587,6 +603,8 @@ def test_a_journal_that_cannot_be_read_or_is_not_kept_is_found(ward: Ward) -> No
         assert result.returncode == Exit.OK, result.stderr
         findings = json.loads(result.stdout)["findings"]
         shown.append({each["id"]: each for each in findings})
+        for each in findings:
+            seen(each["id"], each["severity"])
     hidden, kept = shown
     assert hidden["journal.readable"]["severity"] == "note"
     assert "systemd-journal" in hidden["journal.readable"]["fix"]
@@ -596,6 +614,7 @@ def test_a_journal_that_cannot_be_read_or_is_not_kept_is_found(ward: Ward) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.mends("journal.complete")
 def test_lines_that_the_journal_threw_away_are_counted(user: User) -> None:
     machine, unit = user.machine, f"user@{user.uid}.service"
     machine.run(["usermod", "-aG", "systemd-journal", user.name])
@@ -616,9 +635,12 @@ def test_lines_that_the_journal_threw_away_are_counted(user: User) -> None:
         10,
         "the lost lines to be told",
     )
+    machine.run(["journalctl", "--rotate", "--vacuum-time=1s"])
+    assert examine(user, "journal.complete")[1]["journal.complete"]["severity"] == "ok"
 
 
 @pytest.mark.slow
+@pytest.mark.mends("sandbox.enforced")
 def test_a_kernel_without_user_namespaces_is_found(ward: Ward) -> None:
     user = ward.admit()
     machine, unit = user.machine, f"user@{user.uid}.service"
@@ -660,6 +682,7 @@ def test_what_listened_before_a_cure_listens_after_it(ward: Ward) -> None:
     ward.discharge()
 
 
+@pytest.mark.mends("user.bus", "user.runtime")
 def test_a_manager_that_does_not_answer_is_found(ward: Ward) -> None:
     user = ward.admit()
     folder = user.home / "empty"
@@ -669,6 +692,12 @@ def test_a_manager_that_does_not_answer_is_found(ward: Ward) -> None:
     (finding,) = json.loads(result.stdout)["findings"]
     assert finding["severity"] == "fail"
     assert finding["fix"] == f"sudo loginctl enable-linger {user.name}"
+    seen("user.bus", finding["severity"])
+    words = ["doctor", "--json", "--only", "user.runtime"]
+    result = user.aap(*words, check=False, env={"XDG_RUNTIME_DIR": ""})
+    (finding,) = json.loads(result.stdout)["findings"]
+    assert finding["severity"] == "fail"
+    seen("user.runtime", finding["severity"])
     ward.discharge()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from aap import config
 from aap.cli.checks.finding import (
+    FAIL,
     INSTALL,
     NOTE,
     OK,
@@ -20,6 +21,7 @@ from aap.cli.checks.finding import (
     status_of,
 )
 from aap.config import Loaded
+from aap.errors import ConfigError
 from aap.mode import USER
 
 # Their own checks compare them with the units: socket.port and worker.workspace.
@@ -28,12 +30,30 @@ _ELSEWHERE = frozenset(("HOST", "PORT", "WORKSPACE"))
 
 def config_parse(patient: Patient) -> Found:
     """Read the configuration."""
-    loaded = patient.loaded
+    try:
+        loaded = patient.loaded
+    except ConfigError as error:
+        yield _unreadable(error, "aap config edit")
+        return
     for each in loaded.findings:
-        yield Finding(NOTE, "a line is doubtful", each.hint, detail=str(each).splitlines()[0])
+        detail = _in_a_line(str(each), each.hint)
+        yield Finding(NOTE, "a line is doubtful", "aap config edit", detail=detail)
     for site in patient.sites:
-        site.settings  # noqa: B018 - raises where its own file cannot be read
+        try:
+            site.settings  # noqa: B018 - raises where its own file cannot be read
+        except ConfigError as error:
+            yield _unreadable(error, f"aap -w {site.name} config edit")
+            return
     yield Finding(OK, ", ".join(map(str, loaded.files)) or "no file, all defaults")
+
+
+def _unreadable(error: ConfigError, fix: str) -> Finding:
+    return Finding(FAIL, "", fix, detail=_in_a_line(str(error), error.hint))
+
+
+def _in_a_line(text: str, hint: str) -> str:
+    """Say where and what; the line itself, and the mark below it, are for `config validate`."""
+    return "; ".join(filter(None, (text.splitlines()[0], hint)))
 
 
 def config_secret(patient: Patient) -> Found:
