@@ -131,19 +131,29 @@ class Disk(NamedTuple):
 
 
 @contextmanager
-def recorded(kind: str, place: Path) -> Iterator[Disk]:
-    """Make a disk in `place`, which is empty, and mount it; it is recorded within the block."""
+def recorded(kind: str, place: Path, content: Path | None = None) -> Iterator[Disk]:
+    """Make a disk in `place`, which is empty, and mount it; it is recorded within the block.
+
+    It is a new one, or begins with the content of an image.
+    """
     disk = Disk(kind, place / "mounted", place / "first.img", place / "log")
     image, served = place / "now.img", place / "served"
     for folder in (disk.folder, served):
         folder.mkdir()
-    with disk.first.open("wb") as file:
-        file.truncate(FILE_SYSTEMS[kind].size)
-    _run(*FILE_SYSTEMS[kind].make, disk.first)
+    if content is None:
+        _make(kind, disk.first)
+    else:
+        _copy(content, disk.first)
     _copy(disk.first, image)
     disk.log.touch()
     with _serving(served, image, disk.log) as device, mounted(kind, device, disk.folder):
         yield disk
+
+
+def _make(kind: str, image: Path) -> None:
+    with image.open("wb") as file:
+        file.truncate(FILE_SYSTEMS[kind].size)
+    _run(*FILE_SYSTEMS[kind].make, image)
 
 
 @contextmanager

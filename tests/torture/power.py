@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -45,6 +46,7 @@ from torture.proof import Proof
 
 LEAST_CUTS = 70  # on each file system
 _CUTS = 14  # from one record
+_CUTS_AGAIN = 3  # while one of them is recovered
 _MESSAGES = 200  # in one record
 _SECONDS = 20.0  # for them, at most
 _CHECK_EVERY = 7  # cuts: how often a person looks, and then the file system's own checker
@@ -116,16 +118,17 @@ def _environment(place: Path, agent: str, **more: str) -> dict[str, str]:
 # The cuts
 
 
-def cut_all(session: Session, count: int, chance: random.Random) -> Figures:
-    """Cut a session's disk so often; return what was found."""
+def cut_all(session: Session, count: int, chance: random.Random, *, again: bool = False) -> Figures:
+    """Cut a session's disk so often, once in the recovery `again`; return what was found."""
     figures = Figures()
-    disk, place = session.disk, session.disk.log.parent
-    env = _environment(place, "#!/bin/sh\n", BATCH="workspace", BATCH_MAX="50")
-    env |= shim.without(place, "all")  # the power does not go again: time is saved
+    disk = session.disk
+    env = _recovery(session) | shim.without(disk.log.parent, "all")  # no more cuts: time is saved
     for number, cut in enumerate(cuts(disk, _positions(session, count, chance), chance)):
         figures["cuts"] += 1
         figures["into a full cache"] += cut.unflushed > 0
         try:
+            if again and number == count // 2:
+                figures.update(_cut_again(session, cut, env, chance))
             with mounted(disk.kind, cut.image, disk.folder) as folder:
                 figures.update(_check(session, cut, env))
                 if number % _CHECK_EVERY == 0:
@@ -136,6 +139,32 @@ def cut_all(session: Session, count: int, chance: random.Random) -> Figures:
         except (CutError, ProgramError) as error:
             figures["not recovered"] += 1
             figures.remarks.append(f"{cut.kept} of {cut.unflushed} writes kept: {error}")
+    return figures
+
+
+def _recovery(session: Session) -> dict[str, str]:
+    """The environment of a worker whose agent handles everything at once."""
+    place = session.disk.log.parent
+    return _environment(place, "#!/bin/sh\n", BATCH="workspace", BATCH_MAX="50")
+
+
+def _cut_again(
+    session: Session, cut: Cut, env: Mapping[str, str], chance: random.Random
+) -> Figures:
+    """Cut the power once more while what the cut left is recovered."""
+    figures = Figures()
+    place = session.disk.log.with_name("again")
+    place.mkdir()
+    with recorded(session.disk.kind, place, cut.image) as disk:
+        begin = disk.position()
+        household.recover(disk.folder / "workspace", _recovery(session))
+        anywhere = moments(disk, begin, disk.position())
+    for each in cuts(disk, chance.choices(anywhere, k=_CUTS_AGAIN), chance):
+        figures["cuts in the recovery"] += 1
+        with mounted(disk.kind, each.image, disk.folder):
+            then = each._replace(position=cut.position)
+            figures.update(_check(session._replace(disk=disk), then, env))
+    shutil.rmtree(place)
     return figures
 
 
@@ -190,7 +219,7 @@ def prove(kind: str, count: int = _CUTS) -> Figures:
     """Record on a disk of that kind, and cut it so often."""
     with open_place() as place:
         session = record(kind, place)
-        figures = cut_all(session, count, random.Random())
+        figures = cut_all(session, count, random.Random(), again=True)
         figures["answered"] += len(session.posters.acks)
         figures.update(session.syncs)
         figures.update({f"{what} (step)": n for what, n in session.told.steps.items()})
@@ -210,6 +239,10 @@ def run(minutes: float) -> bool:
     return all(results)
 
 
+_SHOWN = ("cuts", "into a full cache", "cuts in the recovery", "answered", "acknowledged",
+          "settled", "fsync", "syncfs", "under two names", "hidden")  # fmt: skip
+
+
 def _run_on(kind: str, seconds: float) -> bool:
     start = time.monotonic()
     shown = [_disprove_and_tell(kind, mode) for mode in shim.MODES]
@@ -220,8 +253,7 @@ def _run_on(kind: str, seconds: float) -> bool:
         for remark in found.remarks:
             print(f"   {kind}: {remark}", flush=True)
     print(f"   {kind}, {time.monotonic() - start:.0f} s")
-    for name in ("cuts", "into a full cache", "answered", "acknowledged", "settled", "fsync",
-                 "syncfs", "under two names", "hidden", *Figures.broken):  # fmt: skip
+    for name in (*_SHOWN, *Figures.broken):
         print(f"      {name:<20} {figures[name]:>8}")
     return all(shown) and figures.faults == 0 and figures["fsync"] > 0 < figures["syncfs"]
 
