@@ -67,11 +67,14 @@ def forget_run(root: Path) -> None:
 
 
 def _event_name(event: bytes) -> str:
+    """Name the event; empty for one of a subagent, whose answer the agent itself does not see."""
     try:
         facts = json.loads(event)
     except (ValueError, RecursionError):
         return ""
-    return str(facts.get("hook_event_name", "")) if isinstance(facts, dict) else ""
+    if not isinstance(facts, dict) or facts.get("agent_id"):
+        return ""
+    return str(facts.get("hook_event_name", ""))
 
 
 def _read_run(root: Path) -> _Run | None:

@@ -65,12 +65,12 @@ def test_what_waits_in_a_back_off_is_told_before_what_is_newer(bench: Bench, mes
     assert bench.spool.count(State.ACTIVE) == 2
 
 
-def answer_of(bench: Bench, run: str, event: str = "PostToolUse") -> bytes:
+def answer_of(bench: Bench, run: str, event: str = "PostToolUse", **more: str) -> bytes:
     """What the hook says in the run of this key."""
     facts = {"pid": run, "started": 1.5, "conversations": ["telegram//A"]}
     (bench.spool.root / "RUN").write_text(json.dumps(facts))
     read, write = os.pipe()
-    tell(bench.workspace, json.dumps({"hook_event_name": event}).encode(), write)
+    tell(bench.workspace, json.dumps({"hook_event_name": event, **more}).encode(), write)
     os.close(write)
     with os.fdopen(read, "rb") as answer:
         return answer.read()
@@ -83,6 +83,14 @@ def test_another_runs_word_counts_for_nothing(bench: Bench, message: Make) -> No
     assert bench.states() == {ident: "inbox"}
     assert answer_of(bench, "2", "Stop") == b""
     assert bench.states() == {ident: "active"}
+
+
+def test_a_subagent_is_told_nothing_and_shows_nothing(bench: Bench, message: Make) -> None:
+    ident = bench.spool.deliver(message("later", "A"))
+    assert answer_of(bench, "1", agent_id="a1") == b""
+    assert b"later" in answer_of(bench, "1")
+    assert answer_of(bench, "1", agent_id="a1") == b""
+    assert bench.states() == {ident: "inbox"}
 
 
 def test_an_agent_is_not_told_what_cannot_be_noted(bench: Bench, message: Make) -> None:
