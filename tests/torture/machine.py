@@ -472,7 +472,7 @@ def run(examples: int, steps: int, minutes: float) -> subprocess.CompletedProces
 
 def _run(minutes: float) -> bool:
     done = run(200, 80, minutes)
-    print(done.stdout[-3000:] if done.returncode else done.stdout.rpartition("\n   ")[2].rstrip())
+    print(done.stdout[-3000:] if done.returncode else done.stdout.splitlines()[-1])
     return done.returncode == 0
 
 
