@@ -238,7 +238,12 @@ class _Installation:
         if not self._plan.mounts:
             yield (
                 "this machine gives the units no namespaces of their own, so only a part of the "
-                "sandbox holds: the agent can read your files and reach your service manager"
+                f"sandbox holds; what is off: {units.WITHOUT_MOUNTS}"
+            )
+        elif not self._plan.users:
+            yield (
+                "this kernel gives the units no user namespaces; the rest of the sandbox holds, "
+                f"but the agent can look into what else the account {ACCOUNT} runs, the API too"
             )
         is_user = self._plan.mode == USER
         if is_user and not managers.has_linger():

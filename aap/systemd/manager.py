@@ -18,6 +18,8 @@ from aap.mode import SYSTEM, USER, find_mode
 
 STOP_TIMEOUT = 180.0  # longer than any TimeoutStopSec= of ours: the agent may take its time
 
+_USERS = "PrivateUsers"
+
 _PROPERTIES = (
     "Id",
     "LoadState",
@@ -124,11 +126,19 @@ class Manager:
         Asking is not enough: where the kernel refuses user namespaces, the user
         manager may leave mount options out without a word.
         """
-        with tempfile.TemporaryDirectory(prefix="aap-probe-", dir=self.runtime) as folder:
-            return process.run(self._probe(folder)).ok
+        # The system manager needs no user namespace for the others.
+        options = ("PrivateNetwork", "PrivateTmp", "PrivateDevices")
+        return self._holds(*options) if self.mode == SYSTEM else self._holds(_USERS, *options)
 
-    def _probe(self, folder: str) -> list[str]:
-        options = ("PrivateUsers", "PrivateNetwork", "PrivateTmp", "PrivateDevices")
+    def has_users(self) -> bool:
+        """Try whether a unit gets a user namespace of its own."""
+        return self._holds(_USERS)
+
+    def _holds(self, *options: str) -> bool:
+        with tempfile.TemporaryDirectory(prefix="aap-probe-", dir=self.runtime) as folder:
+            return process.run(self._probe(folder, options)).ok
+
+    def _probe(self, folder: str, options: Sequence[str]) -> list[str]:
         words = ["systemd-run", "--wait", "--collect", "--quiet", "--pipe"]
         words += ["--description=aap tries out the sandbox"]
         words += self._mode_option()

@@ -50,6 +50,7 @@ def prepare(manager: Manager, wish: Wish) -> Plan:
     _check_port(manager, listen)
     if wish.mode == USER:
         _check_linger(wish)
+    mounts = manager.has_mounts()
     return Plan(
         python=wish.python,
         listen=listen,
@@ -59,7 +60,8 @@ def prepare(manager: Manager, wish: Wish) -> Plan:
         stop_seconds=round(wish.stop_grace) + 40,
         mode=wish.mode,
         systemd=manager.version(),
-        mounts=manager.has_mounts(),
+        mounts=mounts,
+        users=mounts if wish.mode == USER else manager.has_users(),
     )
 
 

@@ -50,6 +50,12 @@ HIDDEN = (
     ".Xauthority",
 )
 
+# What is not there without mount namespaces, for people.
+WITHOUT_MOUNTS = (
+    "keys and secrets out of sight, system and homes read-only, the service manager out of "
+    "reach, /tmp and devices of its own"
+)
+
 # What agents keep outside the workspace: path, and who needs it.
 WRITABLE = (
     (".codex", "codex"),
@@ -82,6 +88,7 @@ class Plan:
     mode: str = USER
     systemd: int = 252  # major version
     mounts: bool = True  # units may have mount namespaces of their own
+    users: bool = True  # and user namespaces; of a user's units, both or none
 
 
 def render(plan: Plan) -> dict[str, str]:
@@ -224,6 +231,8 @@ def _words(plan: Plan) -> set[str]:
     words = {plan.mode}
     if plan.mounts:
         words.add("mounts")
+    if plan.users:
+        words.add("users")
     if plan.systemd >= 254:
         words.add("v254")
     return words

@@ -2,7 +2,7 @@
 # Boots the systemd of this machine once more, or that of another root, as PID 1 of
 # namespaces of its own.
 #
-#   unshare --mount --propagation private sh boot.sh keep CHECKOUT ROOT
+#   unshare --mount --propagation private sh boot.sh keep CHECKOUT ROOT [START...]
 #
 # prints the PID of the new systemd and keeps it until stdin is closed, be it by
 # the end of the tests or by their death. Nothing outside changes: the root file
@@ -25,7 +25,7 @@ keep() {
     (
         echo 0 > "$mine/cgroup.procs"
         exec unshare --mount --pid --fork --kill-child=KILL --uts --ipc --net --cgroup \
-            --propagation private sh "$0" boot "$1" "$2"
+            --propagation private sh "$0" boot "$@"
     ) &
     exec > /dev/null # a boot that dies early is seen as the end of the output
     cat
@@ -68,9 +68,10 @@ boot() {
     rmdir /.outside
     mount --make-rshared /
     echo "$pid"
+    shift 2 # START: what is to become systemd
     exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         container=aap-machine \
-        /lib/systemd/systemd --system --unit=multi-user.target --show-status=no < /dev/null >&2
+        "$@" /lib/systemd/systemd --system --unit=multi-user.target --show-status=no < /dev/null >&2
 }
 
 furnish() {

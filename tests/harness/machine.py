@@ -294,14 +294,15 @@ def installed(machine: Machine, *words: str) -> Iterator[System]:
 
 
 @contextmanager
-def booted(checkout: Path = CHECKOUT) -> Iterator[Machine]:
+def booted(checkout: Path = CHECKOUT, start: Sequence[str] = ()) -> Iterator[Machine]:
     """Boot a systemd in namespaces; it ends with the block, or with this process.
 
     AAP_TEST_ROOT names the root whose systemd it is, as root.sh makes one; else this machine's.
-    Raises BootError where that cannot be done: not root, no rights, no systemd.
+    `start` is a command on the machine that becomes it, such as no_userns.py. Raises
+    BootError where that cannot be done: not root, no rights, no systemd.
     """
     _check_prospects()
-    with tempfile.TemporaryFile("w+") as log, _keeper(checkout, log) as pid:
+    with tempfile.TemporaryFile("w+") as log, _keeper(checkout, start, log) as pid:
         enter = ("nsenter", f"--target={pid}", "-m", "-p", "-u", "-i", "-C", "-n", "-r", "-w", "--")
         machine = Machine(enter, Path(f"/proc/{pid}/root"))
         try:
@@ -320,12 +321,12 @@ def _check_prospects() -> None:
 
 
 @contextmanager
-def _keeper(checkout: Path, log: Any) -> Iterator[int]:
+def _keeper(checkout: Path, start: Sequence[str], log: Any) -> Iterator[int]:
     keep = ["unshare", "--mount", "--propagation=private", "sh", f"{HERE}/boot.sh", "keep"]
     pipe = subprocess.PIPE
     # A session of its own: Ctrl-C is for the tests, which then end the machine in order.
     with subprocess.Popen(
-        [*keep, str(checkout), ROOT],
+        [*keep, str(checkout), ROOT, *start],
         stdin=pipe,
         stdout=pipe,
         stderr=log,

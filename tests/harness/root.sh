@@ -12,7 +12,7 @@ umask 022
 # What a machine of the tests needs, and what builds systemd-python.
 packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,iproute2,procps,sudo
 packages=$packages,python3,python3-venv,python3-dev,gcc,libc6-dev,pkg-config,libsystemd-dev
-packages=$packages,ca-certificates
+packages=$packages,ca-certificates,curl
 
 suite=$1 root=$2 checkout=$3
 
@@ -21,6 +21,8 @@ make_root() {
     mkdir -p "$root.new"
     debootstrap --variant=minbase --include="$packages" "$suite" "$root.new" \
         ${AAP_DEBIAN_MIRROR:+"$AAP_DEBIAN_MIRROR"}
+    echo "$packages" > "$root.new/.packages"
+    rm -rf --one-file-system "$root"
     mv "$root.new" "$root"
 }
 
@@ -54,5 +56,5 @@ in_root() {
 
 exec 9> "$root.lock"
 flock 9
-[ -d "$root" ] || make_root
+[ "$(cat "$root/.packages" 2> /dev/null)" = "$packages" ] || make_root
 make_environment

@@ -71,7 +71,7 @@ def test_sudo_in_a_users_workspace_leaves_nothing_of_roots(machine: Machine, bob
         ["inbox", "hold", added],
         ["inbox", "done", added],
         ["inbox", "rm", "--yes", added],
-        ["context", "append", "--text", "a fact"],
+        ["context", "append", "a fact"],
         ["skills", "install"],
         ["pause"],
         ["resume"],
@@ -101,7 +101,7 @@ def test_a_link_does_not_lead_root_anywhere(machine: Machine, bob: User, treasur
         for command in (
             ["inbox", "add", "--text", "x"],
             ["inbox", "rm", "--yes", "--all", "--state", "done"],
-            ["context", "append", "--text", "x"],
+            ["context", "append", "x"],
             ["pause"],
         ):
             result = sudo(machine, "-w", str(workspace), *command)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.machine import Machine, System, User, installed
+from harness.machine import SEEN_AS, Machine, System, User, booted, installed
 from harness.wait import wait_until
 
 from aap.systemd import units
@@ -304,6 +304,10 @@ def test_without_namespaces_the_rest_holds_and_is_said(confined: User) -> None:
     printed = json.loads(user.aap("install", "--user", "--json").stdout)
     assert printed["sandbox"] == "seccomp"
     assert any("only a part of the sandbox" in note for note in printed["notes"])
+    assert {"read secret", "write home", "write the common tmp"} <= said  # as is said there:
+    assert any(units.WITHOUT_MOUNTS in note for note in printed["notes"])
+    doctor = json.loads(user.aap("doctor", "--json", "--only", "sandbox", check=False).stdout)
+    assert any(units.WITHOUT_MOUNTS in each["message"] for each in doctor["findings"])
     assert user.aap("send", "the API works as well").stdout
 
 
@@ -330,3 +334,23 @@ def test_the_installed_units_verify_clean(user: User) -> None:
     verified = user.run(["systemd-analyze", "--user", "verify", "--man=no", *names], check=False)
     assert verified.stderr == ""
     assert verified.returncode == 0
+
+
+NO_USERNS = ("/usr/bin/python3", f"{SEEN_AS}/tests/harness/no_userns.py")
+
+
+@pytest.mark.slow
+def test_the_systems_units_do_without_user_namespaces() -> None:
+    """On a machine without them, which says so, and where all else holds."""
+    with booted(start=NO_USERNS) as machine, installed(machine) as system:
+        told = system.aap("install", "--system").stderr
+        assert "can look into what else the account aap runs" in told
+        found = look_around(system, "system")
+        # Of the same account outside, as is said. (Keys are hidden by KeyringMode= too.)
+        said = {"read a process's files", "read a process's memory", "find a key of the user's"}
+        for who in ("agent-system", "api-system"):
+            done = {what for what, why_not in found[who].items() if not why_not}
+            allowed = {what for what, whose in ALLOWED.items() if who in whose}
+            assert done - said == allowed
+        bad = json.loads(system.aap("doctor", "--json", "--only", "sandbox", check=False).stdout)
+        assert {each["severity"] for each in bad["findings"]} == {"ok"}

@@ -182,8 +182,8 @@ def sandbox_enforced(patient: Patient) -> Found:
         said = "the units have a part of the sandbox only, though this machine could do all of it"
         yield Finding(WARN, said, INSTALL, safe=True)
     else:
-        said = "only a part of the sandbox holds: the agent can read all your files"
-        yield Finding(WARN, f"{said}, for this kernel gives users no namespaces", WHY_NO_NAMESPACES)
+        said = f"only a part of the sandbox holds; what is off: {units.WITHOUT_MOUNTS}"
+        yield Finding(WARN, f"{said}: this kernel gives users no namespaces", WHY_NO_NAMESPACES)
 
 
 def sandbox_whole(patient: Patient) -> Found:
@@ -205,6 +205,9 @@ def _look_at_walls(patient: Patient, workspace: Path) -> Found:
 
 def missing_walls(patient: Patient, workspace: Path) -> list[str]:
     """Name the settings of a worker that are weaker than aap's own."""
-    words = ["show", f"--property={','.join(_WALLS)}", "--", units.worker_service(workspace)]
+    walls = dict(_WALLS)
+    if not installation(patient).plan.users:
+        del walls["PrivateUsers"]
+    words = ["show", f"--property={','.join(walls)}", "--", units.worker_service(workspace)]
     shown = (line.partition("=") for line in patient.manager.tell(*words).splitlines())
-    return [f"{name}={value}" for name, _, value in shown if value not in _WALLS.get(name, {value})]
+    return [f"{name}={value}" for name, _, value in shown if value not in walls.get(name, {value})]
