@@ -449,6 +449,27 @@ def _environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("AAP_")}
 
 
+def commands(scene: Scene) -> None:
+    """`aap inbox add`, `hold` and `done`: what they did is promised when they end."""
+    scene.spool.create()
+    ids = [scene.put(key).id for key in ("one", "two")]
+    scene.start()
+    with change("added", "inbox+0"):
+        _command(scene, "add", "-", stdin=body("added"))
+    with change("one", "hold+0"), change("two", "hold+0"):
+        _command(scene, "hold", *ids)
+    with change("one", "done+0"), change("two", "done+0"):
+        _command(scene, "done", *ids)
+
+
+def _command(scene: Scene, *words: str, stdin: bytes = b"") -> None:
+    program = str(Path(sys.executable).with_name("aap"))
+    environment = _environment() | {"AAP_WORKSPACE": str(scene.folder)}
+    subprocess.run(
+        [program, "inbox", *words], input=stdin, env=environment, check=True, capture_output=True
+    )
+
+
 def worker(scene: Scene) -> None:
     """A whole run: claimed, handed to an agent that only says what it got, settled."""
     scene.spool.create()
@@ -468,7 +489,7 @@ SCENES = {
         create, deliver, commit_few, commit_many, discard, adopt, put_aside, settle,
         settle_waiting, defer, admit, fail, hold, retry_done, give_back, recover, mend, together,
         remove, prune, note, reply, pause, session, outage, cache, usage, settings, key_file,
-        workspaces, api, worker,
+        workspaces, api, commands, worker,
     )
 }  # fmt: skip
 
