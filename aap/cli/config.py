@@ -125,7 +125,7 @@ def explain(place: Place, key: str, *, as_json: bool = False) -> int:
     output.fields(
         [
             ("key", row.key + (f", also {', '.join(row.aliases)}" if row.aliases else "")),
-            ("takes", ", ".join(row.choices) or _KINDS[row.kind]),
+            ("takes", _takes(row)),
             ("default", row.default or "empty"),
             ("value", _shown(row, origin) or "empty"),
             ("from", _origin(origin)),
@@ -134,6 +134,14 @@ def explain(place: Place, key: str, *, as_json: bool = False) -> int:
         ]
     )
     return Exit.OK
+
+
+def _takes(row: Setting) -> str:
+    if row.key == "AGENT":
+        from aap.agents import presets
+
+        return ", ".join(presets.NAMES)
+    return ", ".join(row.choices) or _KINDS[row.kind]
 
 
 def _counts(row: Setting, origin: Origin) -> str:

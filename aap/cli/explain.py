@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aap.cli import output
 from aap.cli.activity import Run, look_at_spool, read_run
 from aap.cli.inbox import read_digest
-from aap.cli.place import Place
+from aap.cli.place import Place, at_workspace
 from aap.errors import AapError, ConfigError, Exit, NotRunningError
 from aap.inbox import Entry, Spool, is_visible
 from aap.message import State, id_time, parse_name
@@ -55,7 +55,10 @@ def explain(place: Place, message_id: str | None = None, *, as_json: bool = Fals
     """
     spool = place.spool
     entry = spool.find(message_id) if message_id else None
-    causes = list(of_message(place, entry) if entry else of_workspace(place))
+    causes = [
+        cause._replace(fix=at_workspace(cause.fix, place.workspace))
+        for cause in (of_message(place, entry) if entry else of_workspace(place))
+    ]
     steps = history(place, entry) if entry else []
     if as_json:
         output.write_json(
@@ -68,6 +71,9 @@ def explain(place: Place, message_id: str | None = None, *, as_json: bool = Fals
         )
         return Exit.OK
     _print(spool, entry, causes, steps)
+    if entry and steps:
+        more = at_workspace(f"aap logs --id {entry.id}", place.workspace)
+        output.note(f"  {more}   has every line, the agent's too")
     return Exit.OK
 
 
@@ -413,8 +419,6 @@ def _print(spool: Spool, entry: Entry | None, causes: Iterable[Cause], steps: li
         for step in steps:
             prefix = f"{output.paint(_clock(step.time), 'dim')}  {output.pad(step.source, 7)} "
             output.write_hanging(prefix, output.one_line(step.text))
-        if entry and not entry.is_foreign:
-            output.note(f"  aap logs --id {entry.id}   has every line, the agent's too")
 
 
 def _line(text: str, colour: str = "") -> None:

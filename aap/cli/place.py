@@ -11,6 +11,17 @@ if TYPE_CHECKING:
     from aap.log import DailyLog
 
 
+def at_workspace(command: str, workspace: str | None) -> str:
+    """Return a command of aap as it is typed for a workspace; what is of all stays as it is."""
+    if not workspace or not command.startswith("aap "):
+        return command
+    if command.split()[1] in {"install", "uninstall", "doctor", "status", "key", "workspace"}:
+        return command
+    import shlex
+
+    return f"aap -w {shlex.quote(workspace)} {command.removeprefix('aap ')}"
+
+
 class Place:
     """The options that every command takes; None where the command line says nothing."""
 

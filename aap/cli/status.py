@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from aap import SPOOL_FOLDER
 from aap.cli import output
 from aap.cli.activity import LastRun, Outage, Queue, Run, look_at_spool
-from aap.cli.place import Place
+from aap.cli.place import Place, at_workspace
+from aap.config.registry import read_registry
 from aap.errors import AapError, Exit, NotRunningError
 from aap.inbox import Pause, check_format
 from aap.mode import install_command
@@ -200,14 +201,24 @@ def _rows(each: View) -> list[Row]:
 
 def _inbox(each: View) -> str:
     if each.queue.pause:
-        return _paused(each.queue.pause)
+        return _paused(each.queue.pause, each.name)
     return _watch(each.units) if each.units else output.paint("unknown", "yellow")
 
 
-def _paused(pause: Pause) -> str:
+def _paused(pause: Pause, name: str) -> str:
     since = output.age(time.time() - pause.since)
     why = f": {output.one_line(pause.reason)}" if pause.reason else ""
-    return output.paint(f"paused for {since}{why}", "yellow") + "; aap resume"
+    said = output.paint(f"paused for {since}{why}", "yellow")
+    return f"{said}; {at_workspace('aap resume', None if name == _default() else name)}"
+
+
+def _default() -> str:
+    from aap import config
+
+    try:
+        return read_registry(config.workspaces_file()).default
+    except AapError:
+        return ""
 
 
 def _watch(each: WorkspaceUnits) -> str:

@@ -214,3 +214,13 @@ def test_a_lock_that_somebody_else_holds_is_no_run(causes: Any, spool: Spool) ->
     with (spool.root / "LOCK").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "running" not in causes()
+
+
+def test_a_cure_is_for_the_workspace_that_was_asked_for(
+    documents: Callable[..., list[dict[str, Any]]], home: Path
+) -> None:
+    spool = Spool(home / "my lab/.ai-agent-proxy")
+    spool.create()
+    entry = spool.hold(spool.find(spool.deliver(chat("hi"))))
+    (found,) = documents("-w", f"{home}/my lab", "explain", entry.id)
+    assert found["causes"][0]["fix"] == f"aap -w '{home}/my lab' inbox release {entry.id}"

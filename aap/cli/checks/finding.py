@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import NamedTuple
 
 from aap import SPOOL_FOLDER, config, identity
 from aap.cli.activity import Queue, look_at_spool
-from aap.cli.place import Place
+from aap.cli.place import Place, at_workspace
 from aap.config import Loaded
 from aap.errors import AapError, UsageError
 from aap.inbox import Spool
@@ -187,7 +186,7 @@ def in_each(patient: Patient, look_at: Callable[[Site], Found]) -> Iterator[Find
 
 def _named(each: Finding, name: str) -> Finding:
     """Say which workspace is meant, in the cure too."""
-    fix = re.sub(r"^aap (?!install|doctor)", f"aap -w {name} ", each.fix)
+    fix = at_workspace(each.fix, name)
     return replace(each, message=f"{name}: {each.message}", fix=fix)
 
 
