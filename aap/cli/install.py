@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -40,18 +40,16 @@ def install(
     every question. Prints what was done (schema `aap.install/1`).
     """
     from aap.cli import share
-    from aap.systemd import manager as managers
     from aap.systemd.install import apply
     from aap.systemd.manager import Manager
     from aap.systemd.preflight import prepare
 
     _choose_mode(place, system, "install")
     manager = Manager()
-    if manager.mode == USER and linger is None and not managers.has_linger():
-        linger = True if yes or _ask_linger(managers.user_name()) else None
+    if manager.mode == USER and linger is None:
+        linger = _choose_linger(yes=yes)
     loaded = _of_main(place)
-    environ = _environ(place, loaded)
-    wish = _wish(loaded, environ, linger, manager.mode)
+    wish = _wish(loaded, _environ(place, loaded), linger, manager.mode)
     plan = prepare(manager, wish)
     report = apply(manager, wish, plan)
     told = _notes(place, loaded, plan.environ["PATH"]) if report.changed else ()
@@ -117,8 +115,14 @@ def _is_there(path: Path) -> bool:
     return False
 
 
-def _ask_linger(name: str) -> bool:
-    return output.ask(f"aap stops when {name} logs out, unless lingering is on. Turn it on?")
+def _choose_linger(*, yes: bool) -> bool | None:
+    """Ask whether to turn lingering on; None if it is on, or nobody says that it should be."""
+    from aap.systemd import manager as managers
+
+    if managers.has_linger():
+        return None
+    question = f"aap stops when {managers.user_name()} logs out, unless lingering is on."
+    return True if yes or output.ask(f"{question} Turn it on?") else None
 
 
 def _tell(actions: tuple[str, ...], notes: list[str]) -> None:
@@ -302,32 +306,35 @@ def uninstall(
         _confirm_purge(spools)
     removal = take_away(manager)
     others = (*share.remove(manager.mode), *_remove_skills(workspaces))
-    there = [spool for spool in spools if spool.exists()]
-    deleted = [spool for spool in there if purge or not _holds_anything(spool)]
-    for spool in deleted:
-        _delete(spool)
+    deleted = list(_delete_spools(spools, purge=purge))
     identity.remove_empty(list(removal.folders))
     told, note = remove_account(manager)
-    others = (*others, told) if told else others
-    notes = [*removal.notes, note] if note else list(removal.notes)
+    actions = tuple(each for each in (*removal.actions, *others, told) if each)
+    notes = [each for each in (*removal.notes, note) if each]
     kept = [spool for spool in spools if spool.exists()]
     if as_json:
-        output.write_json(
-            "aap.uninstall/1",
-            changed=removal.changed or bool(others),
-            actions=(*removal.actions, *others),
-            notes=notes,
-            deleted=deleted,
-            kept=kept,
-        )
+        facts = {"actions": actions, "notes": notes, "deleted": deleted, "kept": kept}
+        output.write_json("aap.uninstall/1", changed=bool(actions), **facts)
         return Exit.OK
-    actions = (*removal.actions, *others) or ("aap is not installed: nothing to do",)
+    actions = actions or ("aap is not installed: nothing to do",)
     _tell((*actions, *(f"deleted {spool}" for spool in deleted if purge)), notes)
+    _tell_kept(kept)
+    return Exit.OK
+
+
+def _delete_spools(spools: Iterable[Path], *, purge: bool) -> Iterator[Path]:
+    """Delete those that hold nothing, or with `purge` all; yield each."""
+    for spool in spools:
+        if spool.exists() and (purge or not _holds_anything(spool)):
+            _delete(spool)
+            yield spool
+
+
+def _tell_kept(kept: Sequence[Path]) -> None:
     for spool in kept:
         output.note(f"the messages stay in {spool}")
     if kept:
         output.note("  aap uninstall --purge   deletes them")
-    return Exit.OK
 
 
 def _remove_skills(workspaces: Iterable[Path]) -> Iterator[str]:
