@@ -147,7 +147,7 @@ def _read_line(line: str, keys: dict[str, str]) -> dict[str, Any]:
     if line.startswith("{"):
         told: dict[str, Any] = json.loads(line)
         return told
-    logged = parse_line(f"T {line[3:]}".replace("T ", "T info ", 1)) if line[:1] == "<" else None
+    logged = parse_line(f"T info {line[3:]}") if line.startswith("<") else None  # <6>worker …
     if logged and logged.event == "settled" and logged.fields.get("id") in keys:
         return {"end": keys[logged.fields["id"]]}
     return {}
