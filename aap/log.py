@@ -117,13 +117,19 @@ class DailyLog:
         """Log one line that `source` printed; to the file alone."""
         self._append(format_text(source, text))
 
-    def prune(self, max_age: float) -> None:
-        """Delete the files of days that ended over `max_age` seconds ago."""
+    def prune(self, max_age: float, max_bytes: int) -> None:
+        """Delete the files of days that ended over `max_age` seconds ago, and the oldest of more.
+
+        So many that `max_bytes` are left at most; the newest stays, whatever its size.
+        """
         oldest = time.strftime("%Y-%m-%d.log", time.gmtime(time.time() - max_age))
         with suppress(OSError), files.real_folder(self._folder) as folder:
-            for name in os.listdir(folder):
-                if _DAY.fullmatch(name) and name < oldest:
-                    with suppress(OSError):
+            size = 0
+            days = sorted((n for n in os.listdir(folder) if _DAY.fullmatch(n)), reverse=True)
+            for number, name in enumerate(days):
+                with suppress(OSError):
+                    size += os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
+                    if name < oldest or (number and size > max_bytes):
                         os.unlink(name, dir_fd=folder)
 
     def _print(self, line: str) -> None:

@@ -128,6 +128,7 @@ function __aap_settings
         DONE_MAX_AGE 'Age at which a handled message is removed' \
         DONE_MAX 'Handled messages kept at most' \
         LOG_MAX_AGE 'Age at which a day\'s log is removed' \
+        LOG_MAX 'Bytes of all logs that are kept; the oldest days go first' \
         LOG_RUN_MAX 'Bytes of one run\'s output that are logged'
 end
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,9 +41,21 @@ def test_a_full_disk_stops_nobody(tmp_path: Path, capfd) -> None:
 def test_old_days_are_pruned_and_nothing_else(tmp_path: Path) -> None:
     for name in ("2020-01-01.log", "2999-01-01.log", "notes.log", "2020-01-01.log.mine"):
         (tmp_path / name).touch()
-    DailyLog(tmp_path).prune(86400)
+    DailyLog(tmp_path).prune(86400, 1000)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "2020-01-01.log.mine",
         "2999-01-01.log",
         "notes.log",
     ]
+
+
+@pytest.mark.parametrize(
+    ("most", "kept"), [(1000, "789"), (30, "789"), (29, "89"), (10, "9"), (0, "9")]
+)
+def test_the_oldest_days_go_first_where_logs_take_too_much(
+    tmp_path: Path, most: int, kept: str
+) -> None:
+    for day in "987":
+        (tmp_path / f"2999-01-0{day}.log").write_text("x" * 10)
+    DailyLog(tmp_path).prune(86400, most)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"2999-01-0{day}.log" for day in kept]

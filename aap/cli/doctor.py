@@ -40,7 +40,7 @@ def doctor(
     With `bundle` a report without anything private is written to that file.
     """
     ids = _chosen(only, skip)
-    findings = examine(Patient(place), ids)
+    findings = _examine(place, ids)
     in_short = not only and sys.stdout.isatty()
     cures: list[Cure] = []
     if fix or dry_run:
@@ -60,6 +60,17 @@ def doctor(
     if bundle:
         _write_bundle(place, findings, bundle)
     return Exit.FINDINGS if any(each.is_bad for each in findings) else Exit.OK
+
+
+def _examine(place: Place, ids: Sequence[str]) -> list[Finding]:
+    """Run the checks; some ask a program that may take its time."""
+    patient, progress = Patient(place), output.Progress(len(ids))
+    findings = []
+    for name in ids:
+        findings += examine(patient, [name])
+        progress.step()
+    progress.close()
+    return findings
 
 
 def _look_again(place: Place, ids: Sequence[str], cures: Sequence[Cure]) -> list[Finding]:

@@ -326,6 +326,9 @@ class Settings:
     done_max_age: float = _setting("duration", "7d", "Age at which a handled message is removed.")
     done_max: int = _setting("int", "10000", "Handled messages kept at most.")
     log_max_age: float = _setting("duration", "30d", "Age at which a day's log is removed.")
+    log_max: int = _setting(
+        "size", "1G", "Bytes of all logs that are kept; the oldest days go first."
+    )
     log_run_max: int = _setting(
         "size", "4M", "Bytes of one run's output that are logged.", least=1024
     )

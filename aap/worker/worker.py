@@ -133,7 +133,7 @@ class Worker:
             self._spool.prune(settings.done_max_age, settings.done_max, time.time())
         except OSError as error:  # nobody waits for that
             self._log.event("warning", "worker", "not-pruned", reason=describe(error))
-        self._log.prune(settings.log_max_age)
+        self._log.prune(settings.log_max_age, settings.log_max)
 
     def _handle(self, batch: list[Entry]) -> None:
         for entry in batch:
