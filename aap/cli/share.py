@@ -32,7 +32,9 @@ def remove(mode: str) -> list[str]:
     from aap.systemd import record
 
     share = record.share_folder(mode)
-    return list(_told(shared.remove(share, record.shared_file(mode)), share))
+    steps = shared.remove(share, record.shared_file(mode))
+    left = [f"left {each.path}: somebody changed it" for each in steps if each.action == "kept"]
+    return [*_told(steps, share), *left]
 
 
 def _told(steps: Sequence[Step], share: Path) -> Iterator[str]:

@@ -508,6 +508,7 @@ def test_man_and_the_shells_know_it_as_long_as_it_is_installed(user: User) -> No
     assert "_aap" in user.run(["bash", "-c", load]).stdout
     page = user.path(".local/share/man/man1/aap.1")
     page.write_text("mine\n")
-    user.aap("uninstall")
+    told = user.aap("uninstall").stdout
+    assert f"left {share}/man/man1/aap.1: somebody changed it" in told
     assert page.read_text() == "mine\n"
     assert [path for path in user.path(".local").rglob("*aap*") if path != page] == []
