@@ -14,7 +14,13 @@ from aap.agents.agent import Ended, Outcome, Report, Usage, Verdict
 from aap.agents.trouble import find_outage, judge_error, judge_process
 
 _REASON_CHARS = 200
+_MANY = (
+    1 << 53
+)  # no count of tokens, nor a price; larger ones would break what calculates with them
 _LOGGED_CHARS = 2000  # of one event; the agent's own session file has the rest
+
+
+# Words of an event are looked for in tuples: in its place may stand a list, which no set can hold.
 
 
 def _event(text: str) -> dict[str, Any]:
@@ -39,7 +45,7 @@ def _part(event: object, *path: str) -> Any:
 
 def _number(event: object, *path: str) -> int:
     value = _part(event, *path)
-    return value if isinstance(value, int) and value >= 0 else 0
+    return value if isinstance(value, int) and 0 <= value < _MANY else 0
 
 
 def _shown(text: object) -> str:
@@ -136,7 +142,7 @@ class CodexReader(JsonReader):
                 _number(usage, "output_tokens"),
                 cumulative=True,
             )
-        elif kind in {"error", "turn.failed"}:
+        elif kind in ("error", "turn.failed"):
             # "error" also reports retries that succeed later: turn.completed clears it.
             self.error = _shown(event.get("message") or _part(event, "error", "message") or kind)
             return f"error: {self.error}"
@@ -211,7 +217,7 @@ def _claude_usage(event: dict[str, Any]) -> Usage:
         fresh + cached,
         cached,
         _number(usage, "output_tokens"),
-        cost=float(cost) if isinstance(cost, int | float) else None,
+        cost=float(cost) if isinstance(cost, int | float) and 0 <= cost < _MANY else None,
     )
 
 
@@ -290,7 +296,7 @@ class PiReader(JsonReader):
         return None
 
     def _message(self, message: dict[str, Any]) -> str | None:
-        self.done = message.get("stopReason") not in {"error", "aborted"}
+        self.done = message.get("stopReason") not in ("error", "aborted")
         self.error = "" if self.done else _shown(message.get("errorMessage") or "error")
         usage = message.get("usage")
         cached = _number(usage, "cacheRead")

@@ -18,6 +18,7 @@ NAMES: tuple[str, ...] = (
     "chaos",
     "hostile",
     "faults",
+    "fuzz",
     "debian13",
     "soak",
 )
