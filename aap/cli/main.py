@@ -151,7 +151,7 @@ def _os_error(error: OSError) -> int:
         sys.stdout.flush()
     except OSError:  # it was stdout itself: a full disk, a closed descriptor
         _drop_stdout()
-    output.warn(describe(error), _sudo(error))
+    output.warn(describe(error), _sudo(error) or _look_at(error))
     return exit_of(error)
 
 
@@ -163,6 +163,24 @@ def _sudo(error: OSError) -> str:
     with suppress(AapError):
         return "sudo before the same command" if refused and find_mode() == SYSTEM else ""
     return ""
+
+
+def _look_at(error: OSError) -> str:
+    """Return the command that shows why; empty where the error says all."""
+    import errno
+    import shlex
+    from pathlib import Path
+
+    looks = {
+        errno.EROFS: "findmnt -T",
+        errno.ENOSPC: "df -h",
+        errno.EDQUOT: "df -h",
+        errno.EACCES: "ls -ld",
+    }
+    look = looks.get(error.errno or 0)
+    if not look or not error.filename:
+        return ""
+    return f"{look} {shlex.quote(str(Path(os.fsdecode(error.filename)).parent))}"
 
 
 def _unexpected(error: Exception) -> int:

@@ -206,7 +206,10 @@ def fill(text: str, width: int, first: int | None = None) -> list[str]:
     if room < _width(line) <= width:
         lines, room = [""], width
     for word in words[1:]:
-        if _width(line) + 1 + _width(word) > room:
+        wide = _width(word)
+        # What fits on no line is not moved to one of its own either, away from a short start.
+        stays = wide > width and _width(line) * 3 <= width
+        if _width(line) + 1 + wide > room and not stays:
             lines.append(line)
             line, room = word, width
         else:

@@ -296,3 +296,16 @@ def test_a_full_disk_under_stdout_is_said(spool: Spool) -> None:
     done = execute("bash", "-c", f"{' '.join(AAP)} inbox ls >/dev/full")
     assert done.returncode == 75
     assert done.stderr == "aap: No space left on device\n"
+
+
+def test_a_read_only_disk_is_said_with_the_command_that_shows_it(spool: Spool) -> None:
+    here = [sys.executable, "-m", "aap.cli.main", "inbox", "add", "--text", "hi"]
+    inbox = spool.folder(State.INBOX)
+    script = f'mount --bind -o ro "{spool.root}" "{spool.root}" && exec "$@"'
+    done = execute("unshare", "--mount", "sh", "-c", script, "sh", *here)
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip("no mounts here")
+    assert done.returncode == 4
+    first, hint = done.stderr.splitlines()
+    assert first.endswith(": Read-only file system")
+    assert hint == f"  findmnt -T {inbox}"

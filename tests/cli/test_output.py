@@ -139,3 +139,20 @@ def test_what_takes_long_is_counted_on_a_terminal_and_gone_at_the_end() -> None:
     screen.close()
     assert screen.screen == "\r2 of 3 \r\x1b[K"
     assert execute(*words).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("", [""]),
+        ("one two three", ["one two", "three"]),
+        ("one  two", ["one  two"]),
+        ("a-word-too-long-for-it and more", ["a-word-too-long-for-it", "and more"]),
+        ("in /a/long/path: it", ["in /a/long/path:", "it"]),
+        ("words of it /a/long/path", ["words of", "it /a/long/path"]),
+        ("你好 你好 你好", ["你好 你好", "你好"]),
+        ("\x1b[31mred red\x1b[0m word", ["\x1b[31mred red\x1b[0m", "word"]),
+    ],
+)
+def test_prose_is_filled_and_words_stay_whole(text: str, lines: list[str]) -> None:
+    assert output.fill(text, 9) == lines

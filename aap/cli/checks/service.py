@@ -142,7 +142,8 @@ def units_failed(patient: Patient) -> Found:
         yield Finding(FAIL, said, _start_again(patient, unit), safe=True)
     again = [unit for unit in found.all_units if unit.sub == "auto-restart"]
     for unit in again:
-        said = f"{unit.name} fails and is started again ({unit.result}, {unit.restarts} times)"
+        how = ", ".join(filter(None, (unit.result, f"{unit.restarts}x" if unit.restarts else "")))
+        said = f"{unit.name} fails and is started again ({how})"
         yield Finding(WARN, said, "aap logs --today")
     if not bad and not again:
         yield Finding(OK, "none")

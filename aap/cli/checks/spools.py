@@ -69,6 +69,10 @@ def _look_at_permissions(site: Site) -> Found:
     if not root.is_dir():
         yield Finding(FAIL, f"{root} is missing", INSTALL, safe=True)
         return
+    if os.statvfs(root).f_flag & os.ST_RDONLY:
+        fix = f"findmnt -T {shlex.quote(str(root))}"
+        yield Finding(FAIL, f"the file system of {root} is read-only", fix)
+        return
     there = [folder for folder in (root, *map(site.spool.folder, State)) if folder.is_dir()]
     closed = [folder for folder in there if not os.access(folder, os.R_OK | os.W_OK | os.X_OK)]
     for folder in closed[:1]:
