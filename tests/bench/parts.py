@@ -228,13 +228,12 @@ def _measure_completion(bench: Bench, workspace: Path) -> None:
             contenders[f"Tab after an id in {shell}"] = partial(_press_tab, screen, message)
         samples = alternate(contenders, bench.rounds(15, 7))
     _show(bench.report, samples)
-    if "Tab after an id in bash" in samples:
-        bench.report.goal(
-            "completion of an id in bash, 10,000 messages",
-            samples["Tab after an id in bash"],
-            most=50,
-            unit="ms",
-        )
+    tab, pass_ = "Tab after an id in bash", "python -c pass"
+    if tab in samples:
+        # On a busy machine only the ratio tells.
+        bench.report.line(f"{tab} / {pass_}", ratios(samples, tab, pass_), "×")
+        name = "completion of an id in bash, 10,000 messages"
+        bench.report.goal(name, samples[tab], most=50, unit="ms")
 
 
 def _press_tab(screen: Terminal, message: str) -> float:
