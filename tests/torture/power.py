@@ -215,10 +215,10 @@ def _repeat(session: Session, cut: Cut, env: Mapping[str, str]) -> int:
 # The proof
 
 
-def prove(kind: str, count: int = _CUTS) -> Figures:
+def prove(kind: str, count: int = _CUTS, messages: int = _MESSAGES) -> Figures:
     """Record on a disk of that kind, and cut it so often."""
     with open_place() as place:
-        session = record(kind, place)
+        session = record(kind, place, messages)
         figures = cut_all(session, count, random.Random(), again=True)
         figures["answered"] += len(session.posters.acks)
         figures.update(session.syncs)
