@@ -84,9 +84,8 @@ def _paths() -> dict[str, Any]:
 
 
 def _enqueue(summary: str, request: str, reply: str, event: str | None) -> dict[str, Any]:
-    stream: dict[str, Any] = {"schema": {"type": "string"}}
-    if event is not None:
-        stream["schema"]["description"] = f"Events, each a {event}."
+    # No type: of a stream, some readers hold each event against the schema, others all of it.
+    stream = {"schema": {"description": f"Events, each a {event or 'part of a Response'}."}}
     content = {"application/json": _schema(reply)}
     if reply != "AgentReply":
         content["text/event-stream"] = stream
