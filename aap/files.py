@@ -37,10 +37,15 @@ def naming(path: Path) -> Iterator[None]:
 
 def fsync_folder(folder: Path) -> None:
     """Make the names in `folder` durable."""
+    with naming(folder), _opened(folder) as fd:
+        os.fsync(fd)
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with naming(folder):
-            os.fsync(fd)
+        yield fd
     finally:
         os.close(fd)
 
@@ -226,10 +231,11 @@ def write_atomic(
     must not take effect later.
     """
     sweep_drafts(path.parent, path.name)
-    with naming(path), _kept(path, group) as put_back:
+    # What can be refused for lack of descriptors comes before the change.
+    with naming(path), _opened(path.parent) as folder, _kept(path, group) as put_back:
         _replace(path, data, mode, group)
         try:
-            fsync_folder(path.parent)
+            os.fsync(folder)
         except OSError:
             with suppress(OSError):
                 put_back()
@@ -261,8 +267,10 @@ def _kept(path: Path, group: int | None) -> Iterator[Callable[[], None]]:
     except FileNotFoundError:
         yield path.unlink
         return
-    except OSError:  # a link, or not for us to read: it cannot be kept
-        yield lambda: None
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.ELOOP, errno.ENXIO):
+            raise
+        yield lambda: None  # a link, or not for us to read: it cannot be kept
         return
     try:
         with os.fdopen(fd, "rb", closefd=False) as old:
