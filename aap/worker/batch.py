@@ -109,6 +109,12 @@ class Queue:
     def _take_in(self, entry: Entry) -> None:
         try:
             raw = self._spool.read(entry, self._max_body + 1)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._cannot_read(entry, error)
+            return
+        try:
             if len(raw) <= self._max_body and _is_object(raw):
                 taken = self._spool.adopt(entry, raw)
                 self._log.event("info", "worker", "adopted", id=taken.id, name=entry.path.name)
@@ -121,7 +127,7 @@ class Queue:
         except FileNotFoundError:
             pass
         except OSError as error:
-            self._cannot_read(entry, error)
+            self._leave(entry, error)
 
     def _cannot_read(self, entry: Entry, error: OSError) -> bool:
         """Put aside what is no file of ours to read; what is a message stays one.
