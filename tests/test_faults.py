@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from torture.faults import api_cases, every, program_cases, try_cases
+from torture.cutting import CutError
+from torture.faults import api_cases, every, program_cases, real, try_cases
 from torture.faults.sabotage import Case
 from torture.faults.world import stage
+from torture.proof import UnableError
 
 pytestmark = pytest.mark.slow
 
@@ -25,6 +27,16 @@ def cases() -> Iterator[dict[str, list[Case]]]:
 def test_the_api_is_honest_and_loses_nothing() -> None:
     with api_cases(for_ever=False) as found:
         tally, wrong = try_cases(every(7, found))
+    print(dict(tally))
+    assert wrong == []
+    assert tally["refused"] == tally["honest"] > 20
+
+
+def test_a_full_disk_in_the_middle_of_the_work() -> None:
+    try:
+        tally, wrong = real.meet(real.TROUBLES[0], each=6)
+    except (UnableError, CutError) as error:
+        pytest.skip(str(error))
     print(dict(tally))
     assert wrong == []
     assert tally["refused"] == tally["honest"] > 20

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from torture.faults import clerk, service, shifts
+from torture.faults import clerk, real, service, shifts
 from torture.faults.commands import COMMANDS
 from torture.faults.sabotage import Case
 from torture.faults.world import Stage, stage
@@ -67,8 +67,9 @@ def _tell(name: str, cases: Sequence[Case], tally: Tally, wrong: Sequence[str]) 
 
 def _run(minutes: float) -> bool:
     """All of it takes about an hour; in less, an even choice is tried, another each time."""
+    held = real.meet_all(each=50)
     with api_cases(for_ever=True) as cases:
-        held = _tell("api", cases, *try_cases(cases))
+        held &= _tell("api", cases, *try_cases(cases))
     with stage() as on:
         found = program_cases(on, for_ever=True)
         whole = sum(map(len, found.values()))

@@ -100,7 +100,10 @@ def _judge_refusal(ended: Ended, fault: Fault) -> Iterator[str]:
 def _judge_state(
     stage: Stage, command: Command, fault: Fault, ended: Ended, before: dict[str, str]
 ) -> Iterator[str]:
-    world, kept = stage.world, fault.call in ("unlink", "change") and fault.count == FOR_EVER
+    world, kept = (
+        stage.world,
+        fault.call in ("fsync", "unlink", "change") and fault.count == FOR_EVER,
+    )
     if world.left_overs() and not kept:
         yield f"left behind: {world.left_overs()}"
     if not ended.code:

@@ -9,6 +9,7 @@ instead of 300, and thousands of faults are tried in minutes.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import os
@@ -21,6 +22,7 @@ from typing import Any
 
 import aap
 
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LEFT_OUT = ("aap.api", "aap.agents.echo")
 
 
@@ -46,6 +48,7 @@ def _program(name: str, argv: list[str]) -> int:
 
 def _child(request: dict[str, Any]) -> int:
     os.setsid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.chdir(request["cwd"])
     os.environ.update(request["env"])
     for number, name in enumerate(("in", "out", "err")):

@@ -54,8 +54,10 @@ Judge = Callable[[Sequence[Reply], Fault, Tally], Iterator[str]]
 class Service:
     """A running API with the shim before its C library."""
 
-    def __init__(self, folder: Path, *wrapper: str, **settings: str) -> None:
-        self.workspace = folder / "ws"
+    def __init__(
+        self, folder: Path, *wrapper: str, workspace: Path | None = None, **settings: str
+    ) -> None:
+        self.workspace = workspace or folder / "ws"
         self.spool = Spool(self.workspace / ".ai-agent-proxy")
         self.control = Control(folder, self.workspace)
         self._log = folder / "log"
@@ -87,8 +89,8 @@ class Service:
         connections = [make() for _ in bodies]
         for connection in connections:
             connection.connect()
-        for connection, body, more in zip(connections, bodies, headers, strict=True):
-            connection.request(method, path, body, dict(more))
+        for connection, raw, more in zip(connections, bodies, headers, strict=True):
+            connection.request(method, path, raw, dict(more))
         replies = []
         for connection in connections:
             answer = connection.getresponse()
@@ -103,10 +105,10 @@ class Service:
             for path in self.spool.folder(state).iterdir():
                 path.unlink()
 
-    def stop(self) -> int:
-        """Tell it to stop; return its exit code."""
-        self.process.terminate()
-        return self.process.wait(30)
+    def kill(self) -> None:
+        """End it."""
+        self.process.kill()
+        self.process.wait()
 
 
 @contextmanager
@@ -117,8 +119,7 @@ def service(*wrapper: str, **settings: str) -> Iterator[Service]:
         try:
             yield made
         finally:
-            made.process.kill()
-            made.process.wait()
+            made.kill()
 
 
 class Client:
@@ -136,7 +137,7 @@ class Client:
         keyed = self._number // count % 2 == 0
         numbers = range(self._number, self._number + count)
         self._number += count
-        self.bodies = [_body(number) for number in numbers]
+        self.bodies = [body(number) for number in numbers]
         self._keys = [{"Idempotency-Key": f"k{n}"} if keyed else {} for n in numbers]
         self.replies = self._server.ask("POST", CHAT, self.bodies, self._keys)
         return self.replies
@@ -155,7 +156,8 @@ class Client:
         return self._server.ask("POST", CHAT, [self.bodies[n] for n in numbers], headers)
 
 
-def _body(number: int) -> bytes:
+def body(number: int) -> bytes:
+    """Return the bytes of a message, which say its number."""
     words = [{"role": "user", "content": f"message {number} " + "x" * 3000}]
     return json.dumps({"model": "aap", "messages": words}).encode()
 
