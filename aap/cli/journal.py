@@ -14,6 +14,7 @@ from aap.log import LEVELS, Line, parse_line
 from aap.mode import USER, find_mode
 
 UNIT = "aap-api.service"
+_JSON = "--output=json"  # of which journalctl grows quiet, whatever follows
 _LEVEL_NAMES = {str(number): name for name, number in LEVELS.items()}
 
 
@@ -37,22 +38,34 @@ class Journal:
 
     def history(self, *matches: str) -> Iterator[Line]:
         """Give the lines so far, oldest first; only those with these fields (`KEY=VALUE`)."""
-        process = self._start(self._since, *matches)
+        process = self._start(_JSON, self._since, *matches)
         if process is None:
             return
+        is_empty = True
         with process:
             for raw in process.stdout or ():
                 if line := self.read(raw):
+                    is_empty = False
                     yield line
             said = (process.stderr.read() if process.stderr else b"").decode("utf-8", "replace")
         # It also hints at other users' journals, which are none of ours; that is no problem.
         if process.returncode or "No journal files" in said:
             self.problem = output.one_line(said) or f"journalctl ended with {process.returncode}"
+        elif is_empty:
+            self.problem = self._why_empty()
+
+    def _why_empty(self) -> str:
+        """Ask for words: as JSON journalctl does not say that there is no journal at all."""
+        process = self._start("--lines=1")
+        if process is None:
+            return self.problem
+        said = process.communicate()[1].decode("utf-8", "replace")
+        return output.one_line(said) if "No journal files" in said else ""
 
     def follow(self) -> subprocess.Popen[bytes] | None:
         """Start to follow from where `history` ended; None where there is no journalctl."""
         after = f"--after-cursor={self._cursor}" if self._cursor else self._since
-        return self._start("--follow", "--lines=all", after)
+        return self._start(_JSON, "--follow", "--lines=all", after)
 
     def read(self, raw: bytes) -> Line | None:
         """Read one line of `journalctl -o json`."""
@@ -63,7 +76,7 @@ class Journal:
         return None
 
     def _start(self, *options: str) -> subprocess.Popen[bytes] | None:
-        command = ["journalctl", unit_option(), "--output=json", "--no-pager", *options]
+        command = ["journalctl", unit_option(), "--no-pager", *options]
         try:
             return subprocess.Popen(
                 command,

@@ -29,3 +29,30 @@ def test_the_way_of_a_message_is_read_as_one_stream(user: User) -> None:
     assert ("worker", "claimed") in events
     assert about == sorted(about, key=lambda line: line["time"])
     assert {line["source"] for line in lines(user)} >= {"api", "worker", "agent", "systemd"}
+
+
+@pytest.mark.parametrize(
+    ("journal", "said"),
+    [
+        ("true", "No journal files were found"),
+        ("mkdir -m 700 /var/log/journal/$(cat /etc/machine-id)", "insufficient permissions"),
+    ],
+    ids=["none", "not for this user"],
+)
+def test_a_journal_that_cannot_be_read_is_said_and_the_files_are_shown(
+    user: User, journal: str, said: str
+) -> None:
+    user.write(".config/aap/aap.conf", "AGENT=echo\n", 0o600)
+    user.aap("install", "--user")
+    user.aap("send", "hello")
+    log = user.path(".openclaw/workspace/.ai-agent-proxy/logs")
+    wait_until(lambda: any("settled" in path.read_text() for path in log.glob("*.log")))
+    hide = f"mount -t tmpfs -o mode=755 tmpfs /var/log/journal && {journal}"
+    switch = ["setpriv", f"--reuid={user.name}", f"--regid={user.name}", "--init-groups"]
+    command = [*switch, "--inh-caps=-all", str(user.machine.aap), "logs"]
+    words = ["unshare", "--mount", "sh", "-c", f'{hide} && exec "$@"', "sh", *command]
+    done = user.machine.run(words, env=user.env)
+    assert "worker  started" in done.stdout
+    assert "the API's lines are missing here: " in done.stderr
+    assert said in done.stderr
+    assert "sudo usermod -aG systemd-journal $USER" in done.stderr
