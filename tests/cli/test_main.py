@@ -309,3 +309,15 @@ def test_a_read_only_disk_is_said_with_the_command_that_shows_it(spool: Spool) -
     first, hint = done.stderr.splitlines()
     assert first.endswith(": Read-only file system")
     assert hint == f"  findmnt -T {inbox}"
+
+
+@pytest.mark.parametrize("path", commands(TREE), ids=" ".join)
+def test_what_takes_words_or_options_of_its_own_shows_an_example(path: tuple[str, ...]) -> None:
+    command = TREE
+    for name in path:
+        command = command.commands[name]
+    common = {"as_json", "workspace", "config", "system", "yes"}
+    own = [param for param in command.params if param.name not in common]
+    lines = [line.strip() for line in (command.epilog or "").strip().splitlines()]
+    shown = [line for line in lines if " ".join(("aap", *path)) in line]
+    assert shown or not own or command.hidden

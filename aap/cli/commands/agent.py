@@ -32,7 +32,14 @@ def show(
     return agent.show(place_of(ctx, workspace, config), as_json=as_json)
 
 
-@app.command("init", cls=Command)
+@app.command(
+    "init",
+    cls=Command,
+    epilog="""
+    aap agent init
+    aap agent init --conversation telegram//telegram:42
+    """,
+)
 def init(
     ctx: typer.Context,
     *,
@@ -48,7 +55,14 @@ def init(
     return agent.init(place_of(ctx, workspace, config), conversation=conversation)
 
 
-@app.command("test", cls=Command)
+@app.command(
+    "test",
+    cls=Command,
+    epilog="""
+    aap agent test
+    aap agent test --here
+    """,
+)
 def test(
     ctx: typer.Context,
     *,

@@ -23,7 +23,13 @@ Apply = Annotated[
 ]
 
 
-@app.command("list", cls=Command)
+@app.command(
+    "list",
+    cls=Command,
+    epilog="""
+    aap config list --origin
+    """,
+)
 def list_settings(
     ctx: typer.Context,
     *,
@@ -40,7 +46,13 @@ def list_settings(
     return settings.list_settings(place_of(ctx, workspace, config), origin=origin, as_json=as_json)
 
 
-@app.command("get", cls=Command)
+@app.command(
+    "get",
+    cls=Command,
+    epilog="""
+    aap config get AGENT
+    """,
+)
 def get(
     ctx: typer.Context,
     *,
@@ -78,7 +90,13 @@ def set_value(
     return settings.set_value(place_of(ctx, workspace, config), key, value, apply=apply)
 
 
-@app.command("unset", cls=Command)
+@app.command(
+    "unset",
+    cls=Command,
+    epilog="""
+    aap config unset RUN_TIMEOUT
+    """,
+)
 def unset(
     ctx: typer.Context,
     *,
@@ -114,7 +132,13 @@ def edit(
     return edit.edit(place_of(ctx, workspace, config), apply=apply)
 
 
-@app.command("explain", cls=Command)
+@app.command(
+    "explain",
+    cls=Command,
+    epilog="""
+    aap config explain RETRY_MIN
+    """,
+)
 def explain(
     ctx: typer.Context,
     *,
@@ -157,7 +181,13 @@ def validate(
     return settings.validate(place_of(ctx, workspace, config), as_json=as_json)
 
 
-@app.command("import", cls=Command)
+@app.command(
+    "import",
+    cls=Command,
+    epilog="""
+    aap config import ~/.ai-agent-proxy.conf --apply
+    """,
+)
 def import_file(
     ctx: typer.Context,
     *,

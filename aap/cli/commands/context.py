@@ -18,7 +18,14 @@ app = group(
 )
 
 
-@app.command("append", cls=Command)
+@app.command(
+    "append",
+    cls=Command,
+    epilog="""
+    aap context append --cites 001 "Ann moved to Paris, see [001]."
+    aap context append - <block.txt
+    """,
+)
 def append(
     ctx: typer.Context,
     *,
@@ -37,7 +44,13 @@ def append(
     return context.append(place_of(ctx, workspace, config), text, cites=cites)
 
 
-@app.command("show", cls=Command)
+@app.command(
+    "show",
+    cls=Command,
+    epilog="""
+    aap context show 001 003
+    """,
+)
 def show(
     ctx: typer.Context,
     *,
@@ -68,7 +81,13 @@ def check(
     return context.check(place_of(ctx, workspace, config), as_json=as_json)
 
 
-@app.command("rewrite", cls=Command)
+@app.command(
+    "rewrite",
+    cls=Command,
+    epilog="""
+    aap context rewrite new.txt
+    """,
+)
 def rewrite(
     ctx: typer.Context,
     *,
@@ -82,7 +101,13 @@ def rewrite(
     return context.rewrite(place_of(ctx, workspace, config), source)
 
 
-@app.command("stats", cls=Command)
+@app.command(
+    "stats",
+    cls=Command,
+    epilog="""
+    aap context stats --limit 20
+    """,
+)
 def stats(
     ctx: typer.Context,
     *,

@@ -33,7 +33,15 @@ app = group(
 )
 
 
-@app.command("ls", cls=Command)
+@app.command(
+    "ls",
+    cls=Command,
+    epilog="""
+    aap inbox ls --state failed --since yesterday
+    aap inbox ls --conversation telegram//telegram:42
+    aap inbox ls --all --limit 0
+    """,
+)
 def ls(
     ctx: typer.Context,
     *,
@@ -70,7 +78,15 @@ def ls(
     )
 
 
-@app.command("show", cls=Command)
+@app.command(
+    "show",
+    cls=Command,
+    epilog="""
+    aap inbox show 1jb3k5
+    aap inbox show 1jb3k5 --raw >request.json
+    aap inbox show 1jb3k5 --attachment 1 --output chart.png
+    """,
+)
 def show(
     ctx: typer.Context,
     *,
@@ -101,7 +117,14 @@ def show(
     )
 
 
-@app.command("new", cls=Command)
+@app.command(
+    "new",
+    cls=Command,
+    epilog="""
+    aap inbox new
+    aap inbox new --conversation telegram//telegram:42
+    """,
+)
 def new(
     ctx: typer.Context,
     *,
@@ -117,7 +140,13 @@ def new(
     return inbox.new(place, conversation=conversation, as_json=as_json)
 
 
-@app.command("wait", cls=Command)
+@app.command(
+    "wait",
+    cls=Command,
+    epilog="""
+    aap inbox wait --timeout 5m && aap inbox ls
+    """,
+)
 def wait(
     ctx: typer.Context,
     *,
@@ -154,7 +183,13 @@ def watch(
     return watch.watch(place_of(ctx, workspace, config), as_json=as_json)
 
 
-@app.command("stats", cls=Command)
+@app.command(
+    "stats",
+    cls=Command,
+    epilog="""
+    aap inbox stats --since 30d
+    """,
+)
 def stats(
     ctx: typer.Context,
     *,
@@ -171,7 +206,14 @@ def stats(
     return stats.stats(place_of(ctx, workspace, config), since=since, as_json=as_json)
 
 
-@app.command("done", cls=Command)
+@app.command(
+    "done",
+    cls=Command,
+    epilog="""
+    aap inbox done 1jb3k5
+    aap inbox new | aap inbox done -
+    """,
+)
 def done(
     ctx: typer.Context,
     *,
@@ -214,7 +256,14 @@ def add(
     return changes.add(place_of(ctx, workspace, config), source, text=text)
 
 
-@app.command("retry", cls=Command)
+@app.command(
+    "retry",
+    cls=Command,
+    epilog="""
+    aap inbox retry 1jb3k5
+    aap inbox retry --all --state failed
+    """,
+)
 def retry(
     ctx: typer.Context,
     *,
@@ -231,7 +280,13 @@ def retry(
     return changes.retry(place, ids or (), states=states or (), take_all=take_all)
 
 
-@app.command("hold", cls=Command)
+@app.command(
+    "hold",
+    cls=Command,
+    epilog="""
+    aap inbox hold 1jb3k5 1jb3k6
+    """,
+)
 def hold(
     ctx: typer.Context,
     *,
@@ -248,7 +303,13 @@ def hold(
     return changes.hold(place, ids or (), states=states or (), take_all=take_all)
 
 
-@app.command("release", cls=Command)
+@app.command(
+    "release",
+    cls=Command,
+    epilog="""
+    aap inbox release --all --state hold
+    """,
+)
 def release(
     ctx: typer.Context,
     *,
@@ -265,7 +326,14 @@ def release(
     return changes.release(place, ids or (), states=states or (), take_all=take_all)
 
 
-@app.command("rm", cls=Command)
+@app.command(
+    "rm",
+    cls=Command,
+    epilog="""
+    aap inbox rm 1jb3k5
+    aap inbox rm --all --state failed --yes
+    """,
+)
 def rm(
     ctx: typer.Context,
     *,

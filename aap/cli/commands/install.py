@@ -15,7 +15,13 @@ System = Annotated[
 ]
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog="""
+    aap install --user --linger
+    aap install --yes --json
+    """,
+)
 def install(
     ctx: typer.Context,
     *,
@@ -36,7 +42,13 @@ def install(
     return installing.install(place, linger=linger, system=system, yes=yes, as_json=as_json)
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog="""
+    aap uninstall
+    aap uninstall --purge         the messages too
+    """,
+)
 def uninstall(
     ctx: typer.Context,
     *,

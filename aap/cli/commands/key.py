@@ -18,7 +18,14 @@ app = group(
 )
 
 
-@app.command("new", cls=Command)
+@app.command(
+    "new",
+    cls=Command,
+    epilog="""
+    aap key new phone
+    aap key new watchdog --scope receipts
+    """,
+)
 def new(
     *,
     name: Annotated[str, typer.Argument(metavar="NEW", help="Whose key it is to be.")],
@@ -48,7 +55,13 @@ def ls(
     return keys.ls(place_of(ctx, workspace, config), as_json=as_json)
 
 
-@app.command("revoke", cls=Command)
+@app.command(
+    "revoke",
+    cls=Command,
+    epilog="""
+    aap key revoke phone
+    """,
+)
 def revoke(
     ctx: typer.Context,
     *,

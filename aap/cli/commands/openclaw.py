@@ -32,7 +32,14 @@ def check(
     return openclaw.check(place_of(ctx, workspace, config), as_json=as_json)
 
 
-@app.command("setup", cls=Command)
+@app.command(
+    "setup",
+    cls=Command,
+    epilog="""
+    aap openclaw setup
+    aap openclaw setup --write
+    """,
+)
 def setup(
     ctx: typer.Context,
     *,

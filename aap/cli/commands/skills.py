@@ -25,7 +25,13 @@ def ls(
     return skills.ls(place_of(ctx, workspace, config), as_json=as_json)
 
 
-@app.command("show", cls=Command)
+@app.command(
+    "show",
+    cls=Command,
+    epilog="""
+    aap skills show context-cache
+    """,
+)
 def show(
     name: Annotated[str, typer.Argument(metavar="SKILL", help="The skill's name.")],
     *,
@@ -37,7 +43,14 @@ def show(
     return skills.show(name, as_json=as_json)
 
 
-@app.command("install", cls=Command)
+@app.command(
+    "install",
+    cls=Command,
+    epilog="""
+    aap skills install
+    aap skills install --dir ~/.claude/skills
+    """,
+)
 def install(
     ctx: typer.Context,
     *,

@@ -11,7 +11,13 @@ from aap.cli.commands.parts import Command, ConfigFile, Json, Workspace, group, 
 app = group()
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog="""
+    aap status
+    aap status --watch
+    """,
+)
 def status(
     ctx: typer.Context,
     *,

@@ -35,7 +35,13 @@ def ls(
     return workspaces.ls(place_of(ctx, workspace, config), as_json=as_json)
 
 
-@app.command("show", cls=Command)
+@app.command(
+    "show",
+    cls=Command,
+    epilog="""
+    aap workspace show work
+    """,
+)
 def show(
     ctx: typer.Context,
     *,
@@ -52,7 +58,13 @@ def show(
     return workspaces.show(place_of(ctx, workspace, config), name, as_json=as_json)
 
 
-@app.command("add", cls=Command)
+@app.command(
+    "add",
+    cls=Command,
+    epilog="""
+    aap workspace add work ~/work
+    """,
+)
 def add(
     ctx: typer.Context,
     *,
@@ -68,7 +80,14 @@ def add(
     return workspaces.add(place_of(ctx, workspace, config), name, path, as_json=as_json)
 
 
-@app.command("use", cls=Command)
+@app.command(
+    "use",
+    cls=Command,
+    epilog="""
+    aap workspace use work
+    aap workspace use main
+    """,
+)
 def use(
     ctx: typer.Context, *, name: Name, workspace: Workspace = None, config: ConfigFile = None
 ) -> int:
@@ -78,7 +97,13 @@ def use(
     return workspaces.use(place_of(ctx, workspace, config), name)
 
 
-@app.command("rm", cls=Command)
+@app.command(
+    "rm",
+    cls=Command,
+    epilog="""
+    aap workspace rm work
+    """,
+)
 def rm(*, name: Name, as_json: Json = False) -> int:
     """Watch a workspace no longer; its messages stay."""
     from aap.cli import workspace as workspaces
