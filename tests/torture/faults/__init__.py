@@ -67,7 +67,7 @@ def _tell(name: str, cases: Sequence[Case], tally: Tally, wrong: Sequence[str]) 
 
 def _run(minutes: float) -> bool:
     """All of it takes about an hour; in less, an even choice is tried, another each time."""
-    held = real.meet_all(each=50)
+    held = real.meet_all(refusals=300)
     with api_cases(for_ever=True) as cases:
         held &= _tell("api", cases, *try_cases(cases))
     with stage() as on:

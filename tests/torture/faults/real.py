@@ -11,15 +11,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.command import AAP, environment
 from harness.wait import wait_until
 
+from aap.errors import Exit
 from aap.message import State
 from torture.cutting import mounted, open_place
 from torture.faults.service import CHAT, Reply, Service, body
@@ -29,6 +31,7 @@ USER = 65534
 _AS_USER = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups")
 _CLIENTS = 4
 _PATIENCE = 30.0  # seconds that a message may take until it is accepted
+_PAUSE = 0.1  # seconds between two messages of a client
 _MEGABYTES = 24
 
 
@@ -42,9 +45,11 @@ class Trouble(NamedTuple):
 
 
 def _fill(disk: Path) -> None:
-    with (disk / "filler").open("wb", buffering=0) as file, suppress(OSError):
-        while True:
-            file.write(bytes(4096))
+    with (disk / "filler").open("wb", buffering=0) as file:
+        for size in (1 << 20, 4096):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size))
 
 
 def _take_inodes(disk: Path) -> None:
@@ -110,17 +115,19 @@ class Load:
         self._pool = ThreadPoolExecutor(_CLIENTS)
         self._running: list[Future[None]] = []
         self._goes_on = True
+        self._finishing = False
         self.replies: list[Reply] = []
         self.sent: list[bytes] = []
 
-    def begin(self, each: int) -> None:
-        """Start to send `each` messages a client."""
+    def begin(self) -> None:
+        """Start to send, until `finish`."""
         for client in range(_CLIENTS):
-            numbers = range(client * each, (client + 1) * each)
-            self._running.append(self._pool.submit(self._send, numbers))
+            self._running.append(self._pool.submit(self._send, client * 1_000_000))
 
-    def _send(self, numbers: Sequence[int]) -> None:
-        for number in numbers:
+    def _send(self, first: int) -> None:
+        for number in count(first):
+            if self._finishing:
+                return
             raw, key = body(number), {"Idempotency-Key": str(number)}
             self.sent.append(raw)
             end = time.monotonic() + _PATIENCE
@@ -130,6 +137,7 @@ class Load:
                 if reply.status == 200:
                     break
                 time.sleep(0.02)
+            time.sleep(_PAUSE)
 
     @property
     def accepted(self) -> int:
@@ -141,8 +149,9 @@ class Load:
         """The answers that were no 200."""
         return [reply for reply in self.replies if reply.status != 200]
 
-    def join(self) -> None:
-        """Wait until all are accepted, or out of patience."""
+    def finish(self) -> None:
+        """Send no more; wait until all are accepted, or out of patience."""
+        self._finishing = True
         for each in self._running:
             each.result()
 
@@ -152,8 +161,11 @@ class Load:
         self._pool.shutdown()
 
 
-def meet(trouble: Trouble, each: int) -> tuple[Counter[str], list[str]]:
-    """Let a trouble come and go while messages come and are handled; return figures and faults."""
+def meet(trouble: Trouble, refusals: int) -> tuple[Counter[str], list[str]]:
+    """Let a trouble come and go while messages come and are handled; return figures and faults.
+
+    It lasts until at least so many requests were refused.
+    """
     with ExitStack() as stack:
         disk = stack.enter_context(small_disk())
         server = Service(
@@ -163,7 +175,7 @@ def meet(trouble: Trouble, each: int) -> tuple[Counter[str], list[str]]:
         load = Load(server)
         stack.callback(load.stop)
         worker = stack.enter_context(_work(server, trouble.agent)) if trouble.agent else None
-        wrong = _bring(trouble, disk, server, load, each)
+        wrong = _bring(trouble, disk, server, load, refusals)
         said = worker.communicate(timeout=60)[0] if worker else ""
         wrong += _judge(server, load, said)
         tally = Counter(accepted=load.accepted, refused=len(load.refused))
@@ -171,16 +183,18 @@ def meet(trouble: Trouble, each: int) -> tuple[Counter[str], list[str]]:
         return tally, wrong
 
 
-def _bring(trouble: Trouble, disk: Path, server: Service, load: Load, each: int) -> list[str]:
+def _bring(trouble: Trouble, disk: Path, server: Service, load: Load, refusals: int) -> list[str]:
     """Have the trouble in the middle of the load; return what commands said wrongly meanwhile."""
-    load.begin(each)
+    load.begin()
     wait_until(lambda: load.accepted > _CLIENTS, _PATIENCE, "the first messages")
     trouble.begin(disk)
     before = len(load.refused)
     wrong = list(_try_commands(server))
-    wait_until(lambda: len(load.refused) > before + 20, _PATIENCE, "refusals")
+    wait_until(lambda: len(load.refused) >= before + refusals, _PATIENCE, "refusals")
     trouble.end(disk)
-    load.join()
+    accepted = load.accepted
+    wait_until(lambda: load.accepted > accepted + _CLIENTS, _PATIENCE, "messages after it")
+    load.finish()
     return wrong
 
 
@@ -193,18 +207,25 @@ def _run(server: Service, *words: str, **settings: str) -> subprocess.Popen[str]
 
 def _work(server: Service, agent: str) -> subprocess.Popen[str]:
     words = (sys.executable, "-m", "aap.worker", "--workspace", str(server.workspace))
-    return _run(server, *words, AAP_AGENT_CLI=f"sh -c '{agent}'", AAP_SETTLE="0")
+    return _run(
+        server,
+        *words,
+        AAP_AGENT_CLI=f"sh -c '{agent}'",
+        AAP_SETTLE="0",
+        AAP_BATCH="workspace",
+        AAP_BATCH_MAX="1000",
+    )
 
 
 def _try_commands(server: Service) -> Iterator[str]:
     """Say what a command answers that is not honest."""
-    for words in (("inbox", "add", "--text", "not now"),):
-        process = _run(server, *AAP, *words)
-        said = process.communicate(timeout=60)[0]
-        if process.returncode not in (0, 1, 4, 75) or "Traceback" in said:
-            yield f"aap {words[0]}: {process.returncode} {said}"
-        if process.returncode == 0:
-            yield f"aap {' '.join(words)} says that it worked"
+    # Too large for the few bytes that a full disk has all the same.
+    process = _run(server, *AAP, "inbox", "add", "--text", "not now " * 12_000)
+    said = process.communicate(timeout=60)[0]
+    if process.returncode not in (Exit.FAILED, Exit.NO_PERMISSION, Exit.TRY_AGAIN):
+        yield f"aap inbox add ends with {process.returncode}: {said}"
+    if "Traceback" in said:
+        yield f"aap inbox add fell over: {said}"
 
 
 def _judge(server: Service, load: Load, said: str) -> Iterator[str]:
@@ -230,11 +251,11 @@ def _hidden(server: Service) -> list[Path]:
     return [path for path in server.workspace.rglob(".*") if path.is_file()]
 
 
-def meet_all(each: int) -> bool:
+def meet_all(refusals: int) -> bool:
     """Meet all troubles; print the figures. True if every promise held."""
     held = True
     for trouble in TROUBLES:
-        tally, wrong = meet(trouble, each)
+        tally, wrong = meet(trouble, refusals)
         figures = ", ".join(f"{count} {what}" for what, count in tally.items())
         print(f"   a disk that is {trouble.name}: {len(wrong)} wrong: {figures}", flush=True)
         for what in wrong[:10]:
