@@ -127,7 +127,7 @@ class App:
             answer = _answer_problem(problem, problem.status)
         except ClientGoneError:
             return
-        except OSError as error:  # no descriptors left, a program's file that cannot be read
+        except (OSError, MemoryError) as error:  # no descriptors left, no room: it may pass
             self.journal.fault(error)
             answer = _answer_problem(UnavailableError("aap failed.", retry_after=10), 503)
         except Exception as error:  # a fault of ours is told to the client as one that may pass

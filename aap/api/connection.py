@@ -179,8 +179,8 @@ class Connection(HttpToolsProtocol):
             self._enter(Phase.HEAD, self.limits.header_timeout)
         try:
             self._feed(data)
-        except httptools.HttpParserError:
-            self.refuse(BadRequestError("This is not a valid HTTP request.", code="invalid_http"))
+        except httptools.HttpParserError as error:
+            self.refuse(_problem_of(error))
 
     def _feed(self, data: bytes) -> None:
         progress = self.progress
@@ -397,3 +397,10 @@ class Connection(HttpToolsProtocol):
         lines = [f"HTTP/1.1 {problem.status} {phrase}".encode()]
         lines += [name + b": " + value for name, value in headers]
         self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+
+
+def _problem_of(error: httptools.HttpParserError) -> RequestError:
+    """Tell what is no HTTP from what we could not take: the parser calls both an error."""
+    if isinstance(error.__context__, MemoryError):
+        return UnavailableError("There is no memory for the request.", retry_after=10)
+    return BadRequestError("This is not a valid HTTP request.", code="invalid_http")
