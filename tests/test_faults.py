@@ -5,12 +5,13 @@ An even choice of what `scripts/torture faults` tries.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from torture.cutting import CutError
-from torture.faults import api_cases, every, program_cases, real, try_cases
+from torture.faults import Tally, api_cases, every, program_cases, real, try_cases
 from torture.faults.sabotage import Case
+from torture.faults.short import run_out_of_files, run_out_of_memory
 from torture.faults.world import stage
 from torture.proof import UnableError
 
@@ -40,6 +41,14 @@ def test_a_full_disk_in_the_middle_of_the_work() -> None:
     print(dict(tally))
     assert wrong == []
     assert tally["refused"] == tally["honest"] >= 25
+
+
+@pytest.mark.parametrize("run_out", [run_out_of_files, run_out_of_memory])
+def test_an_api_that_is_short_of_something(run_out: Callable[[Tally], Iterator[str]]) -> None:
+    tally = Tally()
+    assert list(run_out(tally)) == []
+    print(dict(tally))
+    assert tally["refused"] > 0
 
 
 @pytest.mark.parametrize(("program", "step"), [("worker", 499), ("commands", 97)])

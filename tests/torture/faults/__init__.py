@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from torture.faults import clerk, real, service, shifts
 from torture.faults.commands import COMMANDS
 from torture.faults.sabotage import Case
+from torture.faults.short import run_out_of_files, run_out_of_memory
 from torture.faults.world import Stage, stage
 from torture.proof import Proof
 
@@ -57,26 +58,35 @@ def every(step: int, cases: Sequence[Case]) -> list[Case]:
     return list(cases[::step])
 
 
-def _tell(name: str, cases: Sequence[Case], tally: Tally, wrong: Sequence[str]) -> bool:
-    figures = ", ".join(f"{count} {what}" for what, count in tally.items() if what != "tried")
-    print(f"   {name}: {tally['tried']} of {len(cases)} cases, {len(wrong)} wrong: {figures}")
+def _tell(name: str, tally: Tally, wrong: Sequence[str]) -> bool:
+    figures = ", ".join(f"{count} {what}" for what, count in tally.items())
+    print(f"   {name}: {len(wrong)} wrong: {figures}", flush=True)
     for what in wrong[:10]:
         print(f"      {what[:1000]}", flush=True)
     return not wrong
 
 
+def _run_short() -> bool:
+    held = True
+    for name, run_out in (("descriptors", run_out_of_files), ("memory", run_out_of_memory)):
+        tally = Tally()
+        wrong = list(run_out(tally))
+        held &= _tell(f"too few {name}", tally, wrong)
+    return held
+
+
 def _run(minutes: float) -> bool:
     """All of it takes about an hour; in less, an even choice is tried, another each time."""
-    held = real.meet_all(refusals=300)
+    held = real.meet_all(refusals=300) & _run_short()
     with api_cases(for_ever=True) as cases:
-        held &= _tell("api", cases, *try_cases(cases))
+        held &= _tell(f"api, {len(cases)} cases", *try_cases(cases))
     with stage() as on:
         found = program_cases(on, for_ever=True)
         whole = sum(map(len, found.values()))
         for name, cases in found.items():
             random.shuffle(cases)
             share = 60 * minutes * len(cases) / whole
-            held &= _tell(name, cases, *try_cases(cases, share))
+            held &= _tell(f"{name}, {len(cases)} cases", *try_cases(cases, share))
     return held
 
 
