@@ -36,6 +36,7 @@ NAMES = [
     (r"/run/user/39\d\d\b", "/run/user/UUUU"),
     (r"\b\d+(\.\d+)? (s|min|ms)\b", r"N \2"),
     (r"\bhalf in N s, 95 % in N s", "in N s"),
+    (r"\b\d+ (files|manual pages|findings)\b", r"N \1"),
     (r"seconds=\d+(\.\d+)?", "seconds=N"),
     (r"prompt_bytes=\d+", "prompt_bytes=N"),
     (r"[0-9.]+ [MG]B and \d+ inodes", "N GB and N inodes"),
