@@ -19,7 +19,6 @@ from aap.message import OPEN_STATES, Digest, State, first_id, id_time
 
 LIMIT = 50
 TEXT_OFF_TERMINAL = 160
-_WIDE = 118  # columns; on less a message may take two lines
 _FEW = 20  # messages that are opened while a shell waits for words
 _TAIL = 1 << 18  # bytes of a day's log that are searched meanwhile
 
@@ -123,10 +122,8 @@ def _limit(as_json: bool) -> int:
     """A screenful on a terminal; for programs everything that they asked for."""
     if as_json:
         return 0
-    width, height = output.columns(), output.lines()
-    if width is None or height is None:
-        return LIMIT
-    return max(10, (height - 3) // (1 if width >= _WIDE else 2))
+    height = output.lines()
+    return LIMIT if height is None else max(10, height - 3)
 
 
 def _page(

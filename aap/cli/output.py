@@ -81,6 +81,7 @@ def warn(text: str, hint: str = "") -> None:
 def _say(text: str, indent: str = "") -> None:
     sys.stdout.flush()  # so that a terminal shows both in the order they were said
     total = columns(sys.stderr)
+    text = text if has_glyphs() else text.replace("…", "...")
     for line in text.split("\n"):
         # What is indented is a command, or a line of a file with a mark below: not to be moved.
         is_whole = total is None or line.startswith("  ")
@@ -137,11 +138,17 @@ def harmless(text: str, *, layout: bool = False) -> str:
     With `layout` newlines and tabs stay. What the locale cannot say is escaped here already,
     so that the room it takes is known.
     """
-    if not (text.isascii() or is_utf8()):
+    if text.isascii():
+        return text if text.isprintable() else _escaped(text, layout)
+    if not has_glyphs():
+        text = text.replace("…", "...")
+    if not is_utf8():
         encoding = sys.stdout.encoding
         text = text.encode(encoding, "backslashreplace").decode(encoding)
-    if text.isprintable():
-        return text
+    return text if text.isprintable() else _escaped(text, layout)
+
+
+def _escaped(text: str, layout: bool) -> str:
     return re.sub(_HARMFUL_BUT_LAYOUT if layout else _HARMFUL, _escape, text)
 
 
@@ -176,7 +183,7 @@ def cut(text: str, width: int) -> str:
     """Return `text` in at most `width` columns, with an ellipsis where something is missing."""
     if display_width(text) <= width:
         return text
-    ellipsis = "…" if is_utf8() else "..."
+    ellipsis = "…" if has_glyphs() else "..."
     room = max(0, width - len(ellipsis))
     kept: list[str] = []
     for char in text:
@@ -437,3 +444,14 @@ def _json_escape(match: re.Match[str]) -> str:
 def is_utf8() -> bool:
     """Whether stdout takes more than ASCII."""
     return sys.stdout.encoding.lower().replace("-", "") == "utf8"
+
+
+def has_glyphs() -> bool:
+    """Whether the locale has more than ASCII for marks of our own.
+
+    Python takes the locale C for UTF-8 (PEP 538, 540), and says so in LC_CTYPE.
+    """
+    environ = os.environ
+    kind = environ.get("LC_CTYPE", "")
+    name = environ.get("LC_ALL") or (kind if kind != "C.UTF-8" else "") or environ.get("LANG")
+    return is_utf8() and name not in {None, "", "C", "POSIX"}

@@ -230,7 +230,7 @@ def _draw(counted: Counted, edges: Sequence[float], width: float) -> None:
     most = max(row["arrived"] for row in rows) or 1
     total = output.columns()
     room = _BAR if total is None else max(8, min(_BAR, total - 52))
-    mark = "█" if output.is_utf8() else "#"
+    mark = "█" if output.has_glyphs() else "#"
     head = [
         output.Column("FROM"),
         output.Column("ARRIVED", right=True),

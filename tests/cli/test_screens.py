@@ -152,6 +152,18 @@ def test_a_locale_without_utf_8_gets_ascii(terminal: Start, spool: Spool) -> Non
         assert_fits(screen.screen, 80)
 
 
+@pytest.mark.parametrize("env", [{"LC_ALL": "C"}, {"LC_ALL": "", "LANG": "C"}, {"LC_ALL": ""}])
+def test_the_locale_c_gets_no_marks_beyond_ascii(
+    terminal: Start, spool: Spool, env: dict[str, str]
+) -> None:
+    live(spool)
+    arrive(spool, time.time(), chat(LONG))
+    for words in (("inbox", "ls"), ("inbox", "stats", "--since", "10d")):
+        screen = terminal(*words, **{"LANG": "", "LC_CTYPE": "", **env})
+        assert screen.end() == 0
+        assert screen.screen.isascii()
+
+
 @pytest.mark.parametrize("words", [("inbox", "ls"), ("inbox", "stats", "--since", "10 d")])
 def test_colours_are_all_that_a_terminal_adds(
     terminal: Start, spool: Spool, words: tuple[str, ...]
