@@ -162,9 +162,14 @@ class Connection(HttpToolsProtocol):
             self.refuse(UnavailableError("Too many connections.", retry_after=1))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave."""
+        """Leave, and let go of what holds us: under a flood, the collector comes too late."""
         self.crowd.remove(self)
         super().connection_lost(exc)
+        if self.running is not None:  # uvicorn tells the newest request only
+            self.running.disconnected = True
+        self.pipeline.clear()
+        self.cycle = self.running = None  # type: ignore[assignment]
+        self.parser = self.ending = None  # type: ignore[assignment]
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep the connection of a client that sends no more, but waits for our answer."""
@@ -350,6 +355,7 @@ class Connection(HttpToolsProtocol):
                 self._end_with_answers()
                 return
             cycle.disconnected = True  # the app must not take half a body for a message
+            cycle.waiting_for_100_continue = False  # nor ask for the rest
             cycle.message_event.set()
         self._write_answer(problem)
         self._linger()

@@ -139,6 +139,9 @@ CHUNKING = {
     "no size, behind two whole ones": Shape(
         LINE + LENGTH + LINE + LENGTH + LINE + CHUNKED + b"zz\r\n", (200, 200), (BODY, BODY)
     ),
+    "no size, where the client would wait to be asked": Shape(
+        LINE + b"Expect: 100-continue\r\n" + CHUNKED + b"zz\r\n"
+    ),
     "the last chunk missing": Shape(LINE + CHUNKED + b"2\r\n{}\r\n", ()),
 }
 
