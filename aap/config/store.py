@@ -135,7 +135,7 @@ def _as_stored(key: str, value: str) -> str:
     try:
         read = row.parse(value)
     except ValueError as error:
-        raise ConfigError(f"{key}: {error}", hint=f"aap config get {key}") from None
+        raise ConfigError(f"{key}: {error}", hint=f"aap config explain {key}") from None
     return str(read) if row.kind == "path" and not value.startswith("~") else value
 
 

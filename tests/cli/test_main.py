@@ -321,3 +321,17 @@ def test_what_takes_words_or_options_of_its_own_shows_an_example(path: tuple[str
     lines = [line.strip() for line in (command.epilog or "").strip().splitlines()]
     shown = [line for line in lines if " ".join(("aap", *path)) in line]
     assert shown or not own or command.hidden
+
+
+def test_unknown_names_are_answered_with_the_nearest(aap: Run, home: Path) -> None:
+    assert aap("key", "new", "phone").returncode == 0
+    for words, near in (
+        (("key", "revoke", "phon"), "phone"),
+        (("skills", "show", "context-cash"), "context-cache"),
+        (("doctor", "--only", "spool.strayz"), "spool.strays"),
+        (("config", "get", "AGNT"), "AGENT"),
+        (("-w", "mian", "inbox", "ls"), "main"),
+    ):
+        done = aap(*words)
+        assert done.returncode != 0
+        assert done.stderr.endswith(f"  did you mean {near}?\n"), done.stderr
