@@ -68,7 +68,7 @@ def wreck(machine: Machine, user: User, scale: Scale) -> Outcome:
         acknowledged, refused = _write(site, trouble, scale)
         wrote = time.monotonic() - began
         with suppress(AssertionError):  # the verdict says what is left
-            wait_until(site.is_quiet, 120, "all messages to be handled")
+            wait_until(site.is_quiet, max(120, scale.messages / 10), "all to be handled")
         figures = [
             f"{len(acknowledged)} messages of {scale.people} conversations, written in "
             f"{wrote:.0f} s, handled after {time.monotonic() - began:.0f} s",
@@ -235,7 +235,7 @@ def _growth(memory: list[tuple[int, int]]) -> float:
 def run(minutes: float) -> bool:
     """10,000 messages for a user's aap, and for the machine's; in under ten minutes fewer."""
     messages = min(MESSAGES, max(200, int(MESSAGES * minutes / 10)))
-    scale = Scale(messages - messages % 10, 10, 1.0, 1200, calm=0.6, outages=0.005)
+    scale = Scale(messages - messages % 10, 10, 1.5, 1200, calm=0.8, outages=0.005)
     try:
         with booted() as machine:
             user = machine.add_user("ann", uid=2001)

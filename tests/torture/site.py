@@ -29,6 +29,7 @@ SETTINGS = {
     "MIN_FREE": "0",
     "MIN_FREE_INODES": "0",
     "INBOX_MAX": "300",
+    "BATCH_MAX": "60",
     "DONE_MAX": "100000",
 }
 
