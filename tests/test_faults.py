@@ -5,24 +5,49 @@ An even choice of what `scripts/torture faults` tries.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 
 import pytest
 from torture.cutting import CutError
-from torture.faults import Tally, api_cases, every, program_cases, real, try_cases
-from torture.faults.sabotage import Case
+from torture.faults import Tally, api_cases, clerk, every, program_cases, real, try_cases
+from torture.faults.commands import COMMANDS
+from torture.faults.sabotage import Case, Fault
 from torture.faults.short import run_out_of_files, run_out_of_memory
-from torture.faults.world import stage
+from torture.faults.world import Stage, stage
 from torture.proof import UnableError
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def cases() -> Iterator[dict[str, list[Case]]]:
-    """The cases of all programs but the API."""
-    with stage() as on:
-        yield program_cases(on, for_ever=False)
+def on() -> Iterator[Stage]:
+    """A stage for all programs but the API."""
+    with stage() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def cases(on: Stage) -> dict[str, list[Case]]:
+    """Their cases."""
+    return program_cases(on, for_ever=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [("add", Fault("fsync", 1, errno.EIO)), ("key new", Fault("create", 1, errno.ENOSPC))],
+)
+def test_a_fork_meets_a_fault_as_the_whole_program_does(on: Stage, name: str, fault: Fault) -> None:
+    command = next(each for each in COMMANDS if each.name == name)
+    codes = []
+    for run in (on.run, on.execute):
+        argv = clerk.set_up(on, command)
+        with on.control.armed(fault):
+            ended = run("aap", *argv)
+        assert on.control.hits == 1
+        assert fault.complaint in ended.err
+        codes.append(ended.code)
+    assert codes[0] == codes[1] > 0
 
 
 def test_the_api_is_honest_and_loses_nothing() -> None:

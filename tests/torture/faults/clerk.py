@@ -28,7 +28,7 @@ _CODES = {
 
 def count_calls(stage: Stage, command: Command) -> dict[str, int]:
     """Run it without a fault; return how many calls of each kind it makes."""
-    argv = _set_up(stage, command)
+    argv = set_up(stage, command)
     with stage.control.armed():
         ended = stage.run("aap", *argv, stdin=command.stdin)
     wrong = list(command.undone(stage.world))
@@ -36,7 +36,8 @@ def count_calls(stage: Stage, command: Command) -> dict[str, int]:
     return stage.control.counts
 
 
-def _set_up(stage: Stage, command: Command) -> list[str]:
+def set_up(stage: Stage, command: Command) -> list[str]:
+    """Make the world in which a command has something to do; return its words."""
     stage.world.reset()
     word = command.prepare(stage.world)
     return [word if each == "ID" else each for each in command.argv]
@@ -44,7 +45,7 @@ def _set_up(stage: Stage, command: Command) -> list[str]:
 
 def try_command(stage: Stage, command: Command, fault: Fault, tally: Counter[str]) -> Iterator[str]:
     """Run a command that meets a fault, then once more without it; say what was wrong."""
-    argv = _set_up(stage, command)
+    argv = set_up(stage, command)
     before = stage.world.snapshot()
     with stage.control.armed(fault):
         ended = stage.run("aap", *argv, stdin=command.stdin)

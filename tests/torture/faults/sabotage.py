@@ -121,6 +121,10 @@ class Control:
         """Let nothing fail any more, nor be counted."""
         self._map[:4] = bytes(4)
 
+    def close(self) -> None:
+        """Let go of the memory, without which its file system cannot be unmounted."""
+        self._map.close()
+
     @property
     def counts(self) -> dict[str, int]:
         """How many calls of each kind there were since it was armed last."""

@@ -63,7 +63,7 @@ class Service:
         self._log = folder / "log"
         command = ["-m", "aap.api", "--workspace", str(self.workspace), "--bind", "127.0.0.1:0"]
         names = {f"AAP_{key}": value for key, value in settings.items()}
-        home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder / "config")}
+        home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder / "config"), "AAP_MODE": "user"}
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*wrapper, sys.executable, *command],
@@ -109,6 +109,7 @@ class Service:
         """End it."""
         self.process.kill()
         self.process.wait()
+        self.control.close()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,7 +26,9 @@ _ROOMS = (2, 6, 12, 20, 40)  # MiB over what it has
 def run_out_of_files(tally: Counter[str]) -> Iterator[str]:
     """Leave it fewer and fewer descriptors; say what was wrong."""
     with service("prlimit", f"--nofile={_FILES}") as server:
-        accepted, own = [], _files_of(server)
+        accepted = _send(server, 100, tally)  # after that its loop has all that it needs
+        time.sleep(0.3)
+        own = _files_of(server)
         for left in range(8):
             with _held(server, _FILES - own - left):
                 accepted += _send(server, left, tally)

@@ -23,6 +23,7 @@ from aap.message import State
 from torture.faults.sabotage import Control
 
 _PATIENCE = 20.0  # seconds that any program may take
+_MODULES = {"aap": "aap.cli.main", "worker": "aap.worker", "hook": "aap.worker.hook"}
 _NO_STATE = frozenset(("logs", "LOCK"))
 
 
@@ -56,6 +57,13 @@ class World:
     def ws(self) -> Path:
         """The workspace."""
         return self.root / "ws"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What tells a program that this is its world."""
+        home = f"{self.root}/home"
+        place = {"HOME": home, "XDG_CONFIG_HOME": f"{home}/config", "AAP_WORKSPACE": str(self.ws)}
+        return {**place, "AAP_MODE": "user", **self.settings}
 
     @property
     def config(self) -> Path:
@@ -135,18 +143,6 @@ class World:
         for name in self.left_overs():
             os.utime(self.root / name, (1, 1))
 
-    def check_messages(self, accepted: dict[str, bytes]) -> Iterator[str]:
-        """Say what is wrong with the messages: each is there once, whole, and no other is."""
-        there: dict[str, list[bytes]] = {}
-        for entry in self.spool.entries():
-            there.setdefault(entry.id, []).append(entry.path.read_bytes())
-        for message_id, raw in accepted.items():
-            copies = there.pop(message_id, [])
-            if copies != [raw]:
-                yield f"{message_id} is there {len(copies)} times, or not whole"
-        for message_id in there:
-            yield f"{message_id} was never accepted"
-
 
 class Stage:
     """Worlds, one after the other, and the programs in them."""
@@ -174,14 +170,8 @@ class Stage:
         world = self.world
         (self._streams / "in").write_text(stdin)
         (self._streams / "out").write_text("")
-        env = {
-            "HOME": f"{world.root}/home",
-            "XDG_CONFIG_HOME": f"{world.root}/home/config",
-            "AAP_WORKSPACE": str(world.ws),
-            **world.settings,
-        }
         streams, seconds = str(self._streams), _PATIENCE
-        request = {"program": program, "argv": argv, "env": env, "cwd": str(world.out),
+        request = {"program": program, "argv": argv, "env": world.variables, "cwd": str(world.out),
                    "streams": streams, "stops": stops, "seconds": seconds}  # fmt: skip
         assert self._forker.stdin and self._forker.stdout
         start = time.monotonic()
@@ -197,10 +187,26 @@ class Stage:
         )
         return Ended(answer["code"], out, err, took)
 
+    def execute(self, program: str, *argv: str) -> Ended:
+        """Run a program as units and people do, with all of its start: the same, but slowly."""
+        start = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", _MODULES[program], *argv],
+            env=environment(**self.world.variables, **self.control.variables),
+            cwd=self.world.out,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr, time.monotonic() - start)
+
     def close(self) -> None:
         """End the programs."""
         with self._forker:
             pass
+        self.control.close()
 
 
 @contextmanager
