@@ -18,8 +18,9 @@ show() {
     mkdir -m 0755 "$2/lower" "$2/upper" "$2/work"
     mount --rbind "$1" "$2/lower" # a plain name: in mount's options , and : are special
     # What is being tested does not change because somebody edits it.
-    tar -C "$1" --exclude=./.venv --exclude=./.git --exclude='./.*_cache' -cf - . |
+    tar -C "$1" --exclude=./.venv --exclude=./.git --exclude='./.*cache' -cf - . |
         tar -C "$2/upper" -xf -
+    hide_roots "$1" "$2/upper"
     mount -t overlay -o "lowerdir=$2/lower,upperdir=$2/upper,workdir=$2/work,metacopy=on" \
         overlay "$2"
     if [ $# = 4 ]; then
@@ -33,6 +34,14 @@ show() {
     make_readable "$2"
     # As an installer does. Users could not, and would compile at every start.
     "$2/.venv/bin/python" -m compileall -q -s "$2" -p "${3:-$2}" "$2/aap"
+}
+
+hide_roots() { # of root.sh: a device 0:0 in the upper layer hides what is below it
+    for root in "$1"/.cache/*/.packages; do
+        [ -e "$root" ] || continue
+        mkdir -p "$2/.cache"
+        mknod "$2/.cache/$(basename "$(dirname "$root")")" c 0 0
+    done
 }
 
 relocate() { # FROM HERE TO
