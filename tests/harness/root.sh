@@ -12,7 +12,7 @@ umask 022
 # What a machine of the tests needs, and what builds systemd-python.
 packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,iproute2,procps,sudo
 packages=$packages,python3,python3-venv,python3-dev,gcc,libc6-dev,pkg-config,libsystemd-dev
-packages=$packages,ca-certificates,curl
+packages=$packages,bash-completion,ca-certificates,curl,man-db
 
 suite=$1 root=$2 checkout=$3
 
@@ -45,6 +45,7 @@ make_environment() {
             --no-input install --no-cache-dir --progress-bar off --use-pep517 \
             --no-build-isolation $what
     done
+    rm -rf "$root/opt/aap/.venv/share/man" # as seen.sh does it
     echo "$wanted" > "$root/opt/aap/.made"
 }
 

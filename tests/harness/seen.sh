@@ -47,6 +47,8 @@ hide_roots() { # of root.sh: a device 0:0 in the upper layer hides what is below
 relocate() { # FROM HERE TO
     venv=$2/.venv
     if [ ! -d "$venv" ]; then echo "$1/.venv is missing: scripts/setup makes it" >&2; exit 1; fi
+    # With these beside it `man` would find aap's pages, and nobody need install them.
+    rm -rf "$venv/share/man"
     from=$(printf %s "$1" | sed 's/[][\\.*^$|]/\\&/g')
     { grep -lIF "$1" "$venv"/lib/python3*/site-packages/*.pth || true; } |
         xargs -r -d '\n' sed -i "s|^$from|$3|"
