@@ -284,9 +284,10 @@ def run_to_end(command: list[str]) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-def test_beyond_loopback_without_a_key_it_does_not_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0"])
+def test_beyond_loopback_without_a_key_it_does_not_start(tmp_path: Path, address: str) -> None:
     command = [sys.executable, "-m", "aap.api", "--workspace", str(tmp_path / "ws")]
-    run = run_to_end([*command, "--bind", "0.0.0.0:0"])
+    run = run_to_end([*command, "--bind", "127.0.0.1:0", "--bind", address])
     assert run.returncode == 78
     assert b"there is no key" in run.stderr
     assert b"aap key new" in run.stderr

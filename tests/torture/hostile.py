@@ -225,6 +225,10 @@ class Others:
         finally:
             connection.close()
 
+    def are_prompt(self) -> bool:
+        """Tell whether 99 of 100 were answered at once, on each way."""
+        return all(self.slowest(name) <= PROMPT for name in self.times)
+
     def slowest(self, name: str, share: float = 0.99) -> float:
         """The time within which so many of a way's requests were answered."""
         times = sorted(self.times[name])
@@ -268,7 +272,7 @@ def run(minutes: float) -> bool:
         faults += [*found, *others.faults, *re.findall(r".* fault .*", api.log)]
     for fault in faults[:20]:
         print(f"   {fault}")
-    return not faults and all(others.slowest(name) <= PROMPT for name in others.times)
+    return not faults and others.are_prompt()
 
 
 PROOF = Proof("no client keeps others waiting, nor has a message stored that nobody sent", run)
