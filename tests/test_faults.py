@@ -76,7 +76,7 @@ def test_an_api_that_is_short_of_something(run_out: Callable[[Tally], Iterator[s
     assert tally["refused"] > 0
 
 
-@pytest.mark.parametrize(("program", "step"), [("worker", 521), ("commands", 97)])
+@pytest.mark.parametrize(("program", "step"), [("worker", 521), ("commands", 127)])
 def test_the_programs_are_honest_and_heal(
     cases: dict[str, list[Case]], program: str, step: int
 ) -> None:

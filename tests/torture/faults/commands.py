@@ -174,6 +174,19 @@ def _has_skills(world: World) -> bool:
     return len(there) == 9 and set(manifest) == copies
 
 
+def _one_of_each(world: World) -> str:
+    """Make something that can be looked at."""
+    _another_workspace(world)
+    _one_key(world)
+    _one_block(world)
+    return next(iter(world.deliver("one")))
+
+
+def _always(world: World) -> Iterator[str]:
+    """To look changes nothing."""
+    yield from ()
+
+
 DONE, INBOX, HOLD, FAILED, DEFERRED = (
     State.DONE, State.INBOX, State.HOLD, State.FAILED, State.DEFERRED
 )  # fmt: skip
@@ -215,4 +228,8 @@ COMMANDS = (
             _one_block, _blocks("first, shorter")),
     Command("skills install", ("skills", "install"),
             _nothing, _expect("the skills are there", _has_skills)),
+    *(Command(" ".join(words), words, _one_of_each, _always)
+      for words in (("inbox", "ls", "--all"), ("inbox", "show", "ID"), ("inbox", "new"),
+                    ("explain", "ID"), ("context", "show"), ("key", "ls"), ("workspace", "ls"),
+                    ("config", "list"), ("logs", "--today"), ("inbox", "stats"))),
 )  # fmt: skip
