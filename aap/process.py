@@ -15,6 +15,10 @@ from dataclasses import dataclass
 from aap import identity
 from aap.errors import AapError, NotFoundError, TryAgainError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+
 TIMEOUT = 30.0
 
 
@@ -66,28 +70,7 @@ def run(
     import signal
     import subprocess
 
-    owner = identity.current() if family else None
-    try:
-        process = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            env={
-                **(os.environ if environ is None else environ),
-                **_who(owner),
-                "LC_ALL": "C.UTF-8",
-            },
-            start_new_session=family,
-            user=owner.uid if owner else None,
-            group=owner.gid if owner else None,
-            extra_groups=[] if owner else None,
-        )
-    except FileNotFoundError as error:
-        raise NotFoundError(f"the program {argv[0]} is not there") from error
-    with process:
+    with _start(argv, os.environ if environ is None else environ, family) as process:
         try:
             out, err = process.communicate(stdin, timeout=timeout)
         except BaseException as error:
@@ -101,9 +84,31 @@ def run(
     return Outcome(tuple(argv), process.returncode, out, err)
 
 
-def _who(owner: identity.Owner | None) -> dict[str, str]:
-    if owner is None:
-        return {}
+def _start(argv: Sequence[str], environ: Mapping[str, str], family: bool) -> subprocess.Popen[str]:
+    import subprocess
+
+    owner = identity.current() if family else None
+    who = _who(owner) if owner else {}
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env={**environ, **who, "LC_ALL": "C.UTF-8"},
+            start_new_session=family,
+            user=owner.uid if owner else None,
+            group=owner.gid if owner else None,
+            extra_groups=[] if owner else None,
+        )
+    except FileNotFoundError as error:
+        raise NotFoundError(f"the program {argv[0]} is not there") from error
+
+
+def _who(owner: identity.Owner) -> dict[str, str]:
+    """What the environment says of a user."""
     import pwd
 
     with suppress(KeyError):
