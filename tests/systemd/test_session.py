@@ -123,7 +123,7 @@ def test_a_session_reads_well(ann: User) -> None:
     wait_for(ann, State.DONE)
     at.run("aap logs --follow", code=130, until=" worker  ended", times=2)
     at.run("aap inbox ls --all")
-    at.run("aap inbox stats")
+    at.run("aap inbox stats --since 28d")
     at.run("aap doctor --only worker --only agent")
     at.run("aap uninstall --user")
     at.run("aap status", code=3)
