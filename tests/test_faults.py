@@ -50,6 +50,18 @@ def test_a_fork_meets_a_fault_as_the_whole_program_does(on: Stage, name: str, fa
     assert codes[0] == codes[1] > 0
 
 
+def test_a_reply_that_was_sent_but_not_noted_is_said(on: Stage) -> None:
+    command = next(each for each in COMMANDS if each.name == "reply")
+    argv = clerk.set_up(on, command)
+    with on.control.armed(Fault("write", 2, errno.ENOSPC)):
+        ended = on.run("aap", *argv)
+    assert ended.code == 0
+    assert "that it was sent could not be noted" in ended.err
+    again = on.run("aap", *argv)
+    assert "perhaps sent" in again.err
+    assert (on.world.out / "chat").read_text().split() == ["hello"]
+
+
 def test_the_api_is_honest_and_loses_nothing() -> None:
     with api_cases(for_ever=False) as found:
         tally, wrong = try_cases(every(7, found))

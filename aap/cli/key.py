@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from aap import config
 from aap.cli import output
@@ -22,15 +24,32 @@ def new(name: str, scope: str, *, as_json: bool = False) -> int:
     is_first = not file.exists()
     plain = keys.new_key()
     keys.add_key(file, name, plain, scopes=scopes, replace=False)
+    with _gone_if_unseen(file, name, is_first=is_first):
+        if as_json:
+            output.write_json("aap.key.new/1", name=name, key=plain, scopes=_listed(scopes))
+        else:
+            output.write(plain)
+        output.flush()
     if as_json:
-        output.write_json("aap.key.new/1", name=name, key=plain, scopes=_listed(scopes))
         return Exit.OK
-    output.write(plain)
     output.note("it is not shown again, and counts at once; a client sends it as")
     output.note("  Authorization: Bearer KEY")
     if is_first:
         output.note("from now on, all clients need a key, but for the socket of your own user")
     return Exit.OK
+
+
+@contextmanager
+def _gone_if_unseen(file: Path, name: str, *, is_first: bool) -> Iterator[None]:
+    """Take a key away again that could not be shown: nobody has it, and its name is taken."""
+    try:
+        yield
+    except OSError:
+        with suppress(AapError, OSError):
+            keys.remove_key(file, name)
+            if is_first:  # a file without a key lets nobody in
+                file.unlink()
+        raise
 
 
 def ls(place: Place, *, as_json: bool = False) -> int:

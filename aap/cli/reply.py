@@ -77,6 +77,8 @@ def _tell(message_id: str, sent: Reply, *, silent: bool) -> int:
             where = output.one_line(f"{sent.channel} {sent.target}")
             earlier = " already; --again sends it once more" if sent.is_repeat else f" to {where}"
             output.note(f"{message_id} sent{earlier}")
+            if sent.reason:
+                output.warn(output.one_line(sent.reason))
         return Exit.OK
     reason = output.one_line(sent.reason)
     if sent.state == FAILED:

@@ -119,10 +119,13 @@ def _send(spool: Spool, way: Way, letter: Letter, environ: Mapping[str, str]) ->
     name = os.urandom(4).hex()
     _begin(spool, letter, name)
     outcome = _hand_over(way, letter, environ)
-    # On a full disk the line above stands alone, which says "perhaps": true enough.
-    with suppress(OSError):
+    reason = outcome.reason
+    try:
         facts = {"via": outcome.via, "sent_id": outcome.id, "reason": outcome.reason}
         spool.note(letter.message_id, event=EVENT, reply=name, state=outcome.state, **facts)
+    except OSError as error:
+        # The line before it stands alone then, which says "perhaps": true enough.
+        reason = reason or f"that it was {outcome.state} could not be noted: {describe(error)}"
     return Reply(
         name,
         outcome.state,
@@ -132,7 +135,7 @@ def _send(spool: Spool, way: Way, letter: Letter, environ: Mapping[str, str]) ->
         letter.media,
         via=outcome.via,
         sent_id=outcome.id,
-        reason=outcome.reason,
+        reason=reason,
         is_passing=outcome.is_passing,
     )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness.command import Run
+from harness.command import AAP, Run, execute
 
 from aap.config import keys_file
 from aap.config.keys import KeyRing, Scope
@@ -25,6 +26,15 @@ def test_a_key_is_printed_once_and_only_its_hash_is_kept(aap: Run, home: Path) -
     kept = [path.read_text() for path in home.rglob("*") if path.is_file()]
     assert key not in "".join(kept) + done.stderr + aap("key", "ls").stdout
     assert "all clients need a key" not in aap("key", "new", "laptop").stderr
+
+
+def test_a_key_that_could_not_be_shown_is_none(aap: Run, home: Path) -> None:
+    command = shlex.join((*AAP, "key", "new", "phone"))
+    done = execute("sh", "-c", f"{command} > /dev/full", cwd=home)
+    assert done.returncode == Exit.TRY_AGAIN
+    assert "No space left on device" in done.stderr
+    assert not keys_file().exists()
+    assert aap("key", "new", "phone").returncode == 0
 
 
 def test_names_are_listed_and_revoked(aap: Run, documents: Documents) -> None:
