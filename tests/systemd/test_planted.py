@@ -122,6 +122,23 @@ def test_a_workspace_for_everybody_is_refused(user: User) -> None:
         user.run(["chmod", "700", user.home / folder])
 
 
+def test_the_doctor_sees_who_else_has_a_hand_in_it(busy: User) -> None:
+    def found() -> dict[str, str]:
+        said = busy.aap("doctor", "--json", "--only", "spool.permissions", check=False).stdout
+        return {each["message"]: each["fix"] for each in json.loads(said)["findings"]}
+
+    workspace, inbox = busy.home / WORKSPACE, busy.home / SPOOL / "inbox"
+    busy.run(["chmod", "777", workspace])
+    said = f"everybody may write the workspace {workspace}"
+    assert found()[said] == f"chmod o-w {workspace}"
+    busy.aap("doctor", "--fix", "--yes", "--only", "spool.permissions")
+    assert said not in found()
+    # As an older `sudo aap` would have left it, in a shared folder.
+    busy.machine.run(["chown", "root", inbox])
+    busy.machine.run(["chmod", "777", inbox])
+    assert any(f"{inbox} belongs to another user" in message for message in found())
+
+
 def test_a_workspace_of_somebody_else_is_told(user: User) -> None:
     machine = user.machine
     other = machine.add_user("other", linger=False)

@@ -7,11 +7,11 @@ import os
 import shlex
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from aap import files
+from aap import files, identity
 from aap.cli import output
 from aap.cli.checks.finding import (
     FAIL,
@@ -29,6 +29,7 @@ from aap.cli.checks.finding import (
 from aap.errors import FormatError, TryAgainError
 from aap.inbox import Entry, Spool, check_format, is_visible
 from aap.message import State, parse_name
+from aap.mode import SYSTEM
 
 SLOW_FSYNC = 0.25
 FRESH = 3600.0  # a hidden file of our own naming is a message being written until then
@@ -61,10 +62,12 @@ def _look_at_format(site: Site) -> Found:
 
 def spool_permissions(patient: Patient) -> Found:
     """Look whether the spool is there, ours, writable, and nobody else's to read."""
-    yield from in_each(patient, _look_at_permissions)
+    account = identity.find_account() if patient.manager.mode == SYSTEM else None
+    mine = account.uid if account else os.geteuid()
+    yield from in_each(patient, lambda site: _look_at_permissions(site, mine))
 
 
-def _look_at_permissions(site: Site) -> Found:
+def _look_at_permissions(site: Site, mine: int) -> Found:
     root = site.spool.root
     if not root.is_dir():
         yield Finding(FAIL, f"{root} is missing", INSTALL, safe=True)
@@ -77,15 +80,27 @@ def _look_at_permissions(site: Site) -> Found:
     closed = [folder for folder in there if not os.access(folder, os.R_OK | os.W_OK | os.X_OK)]
     for folder in closed[:1]:
         shown = shlex.quote(str(folder))
-        mine = folder.stat().st_uid == os.getuid()
-        fix = f"chmod u=rwx {shown}" if mine else f"sudo chown -R $USER {shown}"
-        yield Finding(FAIL, f"you may not write {folder}", fix, safe=mine)
+        own = folder.stat().st_uid == os.getuid()
+        fix = f"chmod u=rwx {shown}" if own else f"sudo chown -R $USER {shown}"
+        yield Finding(FAIL, f"you may not write {folder}", fix, safe=own)
+    in_hands = [] if closed else list(_in_others_hands(site.path, there, mine))
+    yield from in_hands
     opened = [folder for folder in there if stat.S_IMODE(folder.stat().st_mode) & 0o077]
     for folder in opened[:1]:
         fix = f"chmod -R go= {shlex.quote(str(root))}"
         yield Finding(WARN, f"others can look into {folder}", fix, safe=True)
-    if not closed and not opened:
+    if not closed and not opened and not in_hands:
         yield Finding(OK, f"{root} is yours alone")
+
+
+def _in_others_hands(workspace: Path, folders: Sequence[Path], mine: int) -> Found:
+    """Look who else can put anything in: everybody, or whose a folder is."""
+    if workspace.stat().st_mode & stat.S_IWOTH:
+        fix = f"chmod o-w {shlex.quote(str(workspace))}"
+        yield Finding(WARN, f"everybody may write the workspace {workspace}", fix, safe=True)
+    for folder in [each for each in folders if each.stat().st_uid != mine][:1]:
+        fix = f"sudo chown -R {mine} {shlex.quote(str(folders[0]))}"
+        yield Finding(FAIL, f"{folder} belongs to another user", fix)
 
 
 # The file system: what is tried here is what each message relies on.
