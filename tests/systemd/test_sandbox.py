@@ -64,6 +64,7 @@ ALLOWED = {
     "open a raw socket": set(),
     "open a packet socket": set(),
     "open a vsock": set(),
+    "reach the API without a key": {"api-user", "api-system"},  # itself
     "reach the user's bus": set(),
     "reach the user's manager": set(),
     "reach the system bus": set(),
@@ -128,7 +129,8 @@ def facts_of(somebody: User, workspace: Path, settings: Path) -> dict[str, Any]:
     home, spool = somebody.home, workspace / ".ai-agent-proxy"
     other = f"{home}/.openclaw/other/.ai-agent-proxy"
     victim = somebody.machine.run(["pgrep", "-u", somebody.name, "-f", "sleep 7020"]).stdout
-    units_folder = "/etc/systemd/system" if isinstance(somebody, System) else f"{home}/{UNITS}"
+    system = isinstance(somebody, System)
+    units_folder = "/etc/systemd/system" if system else f"{home}/{UNITS}"
     files = {"ssh": ".ssh/id", "gnupg": ".gnupg/x", "aws": ".aws/x"}
     own = {"secret": "secrets/token", "keys": "keys", "config": "aap.conf"}
     return {
@@ -152,6 +154,7 @@ def facts_of(somebody: User, workspace: Path, settings: Path) -> dict[str, Any]:
             "the common var-tmp": COMMON[1],
         },
         "runtime": f"/run/user/{somebody.uid}",
+        "api": "/run/aap/api.sock" if system else f"/run/user/{somebody.uid}/aap/api.sock",
         "port": 7020,
         "victim": int(victim.split()[0]),
         "setuid": SETUID,
