@@ -81,10 +81,10 @@ def _chmod(mode: int) -> Callable[[Path], object]:
 
 
 TROUBLES = (
-    Trouble("full", _fill, lambda disk: (disk / "filler").unlink()),
-    Trouble("no inodes", _take_inodes, _give_inodes),
-    Trouble("read-only", _remount("ro"), _remount("rw"), agent=""),
-    Trouble("inbox closed", _chmod(0), _chmod(0o700)),
+    Trouble("a full disk", _fill, lambda disk: (disk / "filler").unlink()),
+    Trouble("a disk without inodes", _take_inodes, _give_inodes),
+    Trouble("a read-only disk", _remount("ro"), _remount("rw"), agent=""),
+    Trouble("a closed inbox", _chmod(0), _chmod(0o700)),
 )
 
 
@@ -257,7 +257,7 @@ def meet_all(refusals: int) -> bool:
     for trouble in TROUBLES:
         tally, wrong = meet(trouble, refusals)
         figures = ", ".join(f"{count} {what}" for what, count in tally.items())
-        print(f"   a disk that is {trouble.name}: {len(wrong)} wrong: {figures}", flush=True)
+        print(f"   {trouble.name}: {len(wrong)} wrong: {figures}", flush=True)
         for what in wrong[:10]:
             print(f"      {what[:1000]}")
         held &= not wrong
