@@ -15,7 +15,7 @@ import heapq
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from operator import itemgetter
 from pathlib import Path
@@ -407,6 +407,7 @@ class Spool:
         new = name or entry.name
         if new is None:
             # A foreign name may have been used before, and rename(2) replaces: give an id.
+            # Its fingerprint is the name's, by which a twin is known (aap.inbox.twins).
             files.sync_plain(entry.path)
             new = Name(self._next_id(os.fsencode(entry.path.name)))
         target = self.folder(state) / str(new)
@@ -419,13 +420,16 @@ class Spool:
 
     def _untwin(self, entry: Entry) -> None:
         """Leave a file one name. Raises FileNotFoundError if it is not this one."""
-        if not twins.has_other_names(entry.path):
+        found = entry.path.lstat()
+        if not twins.is_linked(found):
             return
-        names = twins.find_names(entry.path, [self.folder(state) for state in _PROGRESS])
-        if not names:
+        folders = [self.folder(state) for state in _PROGRESS]
+        names = twins.find_names({found.st_ino}, folders).get(found.st_ino, [])
+        same = twins.same_message(entry.path, names)
+        if not same:
             return
-        twins.keep_last(names)
-        if names[-1] != entry.path:
+        twins.keep_last(same, found.st_ino)
+        if same[-1] != entry.path:
             raise FileNotFoundError(errno.ENOENT, "moved on", str(entry.path))
 
     def assure(self, entry: Entry) -> None:
@@ -438,13 +442,12 @@ class Spool:
             entry = self.find(entry.id)
             files.fsync_folder(entry.path.parent)
 
-    def adopt(self, entry: Entry, raw: bytes) -> Entry:
+    def adopt(self, entry: Entry) -> Entry:
         """Give a foreign file an id of its own, in place: ids are never reused, names are.
 
         Its bytes are made durable first: who put it there need not have done so.
         """
-        files.sync_plain(entry.path)
-        return self._move(entry, State.INBOX, Name(self._next_id(raw)))
+        return self._move(entry, State.INBOX)
 
     def put_aside(self, entry: Entry, reason: str) -> Entry:
         """Move what is no message out of inbox/ into failed/, where its name can still be read."""
@@ -483,21 +486,19 @@ class Spool:
         """Put a message off until `at`, one attempt older; the mtime carries the time.
 
         A power cut may take that time back, since the file is not fsynced again: the
-        message is then tried early, which does no harm.
+        message is then tried early, which does no harm. Messages to which a space saver
+        gave one file share their time, that of the last one put off.
         """
         self._note_if_possible(entry.id, event="deferred", reason=reason, retry_at=at)
         self._set_time(entry, at)
         return self._move(entry, State.DEFERRED, self._older(entry))
 
     def _set_time(self, entry: Entry, at: float) -> None:
-        # Where that cannot be, the message is due at once. It is an attempt older all the
-        # same: one that stayed where it was would be run again without end.
+        # Where that cannot be, as with another user's file, the message is due at once. It is
+        # an attempt older all the same: one that stayed where it was would be run again
+        # without end. A copy of our own, put in its place, could bring a settled one back.
         with suppress(OSError):
-            try:
-                os.utime(entry.path, (at, at))
-            except PermissionError:  # another user put it there; a copy is our own, utimensat(2)
-                files.write_atomic(entry.path, self.read(entry))
-                os.utime(entry.path, (at, at))
+            os.utime(entry.path, (at, at))
 
     def fail(self, entry: Entry, reason: str) -> Entry:
         """Give a message up, one attempt older."""
@@ -527,7 +528,10 @@ class Spool:
         return self._move(entry, State.INBOX, fresh)
 
     def remove(self, entry: Entry) -> None:
-        """Delete a message and its notes for good. Raises IsADirectoryError for a folder."""
+        """Delete a message and its notes for good. Raises IsADirectoryError for a folder.
+
+        The message is what counts: notes that cannot be deleted now go later, or stay.
+        """
         self._untwin(entry)
         entry.path.unlink()
         if self._unsynced is None:
@@ -538,14 +542,16 @@ class Spool:
 
     # Upkeep
 
-    def recover(self) -> list[Entry]:
+    def recover(self, tell: Callable[[Path], object] | None = None) -> list[Entry]:
         """Bring back what a dead worker had claimed; call it with the lock held.
 
         Mends what a power cut may have left, too: two names of one message, half-written
-        files.
+        files. Calls `tell` with each name of two that it took away.
         """
         self._sweep_left_overs()
-        self._mend_twins()
+        for gone in self._mend_twins():
+            if tell:
+                tell(gone)
         recovered: list[Entry] = []
 
         def bring_back(entry: Entry) -> None:
@@ -607,10 +613,12 @@ class Spool:
         # There may be a million: cutting names is much quicker than reading them.
         return {name[:ID_CHARS] for state in ALL_STATES for name in self.names(state)}
 
-    def _mend_twins(self) -> None:
+    def _mend_twins(self) -> Iterator[Path]:
+        # A twin in a folder that only grows has its other name in one of these, or is met
+        # when it moves: 50,000 files need not be looked at each time.
+        busy = [self.folder(state) for state in (State.INBOX, State.ACTIVE, State.DEFERRED)]
         folders = [self.folder(state) for state in _PROGRESS]
-        for folder in folders[:-1]:  # done/ is large, and a twin there has its other name here
-            for path in twins.find_linked(folder):
-                with suppress(FileNotFoundError):
-                    if names := twins.find_names(path, folders):
-                        twins.keep_last(names)
+        found = twins.find_names(twins.find_linked(busy), folders)
+        for inode, names in found.items():
+            for same in twins.messages(names):
+                yield from twins.keep_last(same, inode)

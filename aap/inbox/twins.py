@@ -3,70 +3,112 @@
 Its log takes up the new name when the new folder is fsynced, and the loss of the old one
 only with the old folder. Both names then mean the same file, and rename(2) from one to the
 other does nothing and reports success: such a message could never leave its place again.
+
+Names of one file are not always one message: a space saver (hardlink(1), rdfind) gives one
+file to all that say the same, and each of them has a sender who waits. By the id they are
+told apart.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from aap import files
-from aap.message import parse_name
+from aap.message import PRINT_CHARS, State, fingerprint, parse_name
 
 
-def has_other_names(path: Path) -> bool:
-    """Tell whether a file may have a twin. Raises FileNotFoundError."""
-    return _is_linked(path.lstat())
-
-
-def _is_linked(found: os.stat_result) -> bool:
+def is_linked(found: os.stat_result) -> bool:
+    """Tell whether a file may have a twin."""
     return found.st_nlink > 1 and stat.S_ISREG(found.st_mode)  # a folder has many links
 
 
-def find_linked(folder: Path) -> list[Path]:
-    """Find the files of a folder that may have a twin."""
-    found = []
-    with os.scandir(folder) as items:
-        for item in items:
-            with suppress(FileNotFoundError):
-                if _is_linked(item.stat(follow_symlinks=False)):
-                    found.append(folder / item.name)
+def find_linked(folders: Iterable[Path]) -> set[int]:
+    """Find the files of some folders that may have a twin, by their inodes."""
+    found = set()
+    for folder in folders:
+        with os.scandir(folder) as items:
+            for item in items:
+                with suppress(FileNotFoundError):
+                    facts = item.stat(follow_symlinks=False)
+                    if is_linked(facts):
+                        found.add(facts.st_ino)
     return found
 
 
-def find_names(path: Path, folders: Sequence[Path]) -> list[Path]:
-    """Find all names that a file has in `folders`, in their order; the best one is the last.
+def find_names(inodes: set[int], folders: Sequence[Path]) -> dict[int, list[Path]]:
+    """Find all names that files have in `folders`, in their order; the best one is the last.
 
-    Within a folder that is aap's own, not a hidden or a foreign one.
+    Within a folder that is aap's own, not a hidden or a foreign one. One look at each
+    folder serves all: after `cp -al` every file of a spool is linked.
     """
-    inode = path.lstat().st_ino
-    names: list[Path] = []
-    for folder in folders:
+    names: dict[int, list[Path]] = {}
+    for folder in folders if inodes else ():
         if folder.is_symlink():
             continue  # the same name again, and not another one
         with os.scandir(folder) as items:
-            same = [item.name for item in items if item.inode() == inode]
-        names += [folder / name for name in sorted(same, key=lambda name: (_is_own(name), name))]
+            same = [(item.name, item.inode()) for item in items if item.inode() in inodes]
+        for name, inode in sorted(same, key=lambda each: (parse_name(each[0]) is not None, each)):
+            names.setdefault(inode, []).append(folder / name)
     return names
 
 
-def _is_own(name: str) -> bool:
-    return parse_name(name) is not None
+def same_message(path: Path, names: Sequence[Path]) -> list[Path]:
+    """Return those names of a file that mean the message of `path`, in their order."""
+    wanted = _whose(path, names)
+    return [name for name in names if _whose(name, names) == wanted]
 
 
-def keep_last(names: Sequence[Path]) -> None:
-    """Take all names but the last one away from a file.
+def messages(names: Sequence[Path]) -> list[list[Path]]:
+    """Sort the names of a file by the messages that they mean."""
+    found: dict[str, list[Path]] = {}
+    for name in names:
+        found.setdefault(_whose(name, names), []).append(name)
+    return list(found.values())
+
+
+def _whose(path: Path, names: Sequence[Path]) -> str:
+    """Return the id of the message that a name of a file means; of a foreign one, its path."""
+    known = parse_name(path.name.removeprefix("."))
+    if known is None or not known.is_message:
+        for other in names:
+            if _was_taken_in_as(path, other):
+                return other.name.partition(".")[0]
+    return known.id if known else str(path)
+
+
+def _was_taken_in_as(path: Path, other: Path) -> bool:
+    """Tell whether `other` is what `adopt` or `put_aside` made of what somebody put into inbox/.
+
+    The id that they gave has the fingerprint of the old name. In other folders it proves
+    nothing: who links done/ID.json to inbox/again.json wants it handled again.
+    """
+    new = parse_name(other.name)
+    if new is None or new.attempts or path.parent.name != State.INBOX.value:
+        return False
+    place = State.INBOX if new.is_message else State.FAILED
+    is_there = other.parent.name == place.value
+    return is_there and new.id[-PRINT_CHARS:] == fingerprint(os.fsencode(path.name))
+
+
+def keep_last(names: Sequence[Path], inode: int) -> list[Path]:
+    """Take all names but the last one away from a file, and return them.
 
     Whatever others do meanwhile, the file keeps one: link(2) says, and sees to it, that the
     last name is there, and from then on a rename to a name that goes is none.
     """
     *others, kept = names
+    gone = []
     for other in others:
         with suppress(FileNotFoundError):
+            if other.lstat().st_ino != inode:
+                continue  # another file has come there since we looked
             with suppress(FileExistsError):
                 os.link(other, kept)
             other.unlink()
+            gone.append(other)
             files.fsync_folder(other.parent)
+    return gone

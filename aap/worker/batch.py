@@ -116,7 +116,7 @@ class Queue:
             return
         try:
             if len(raw) <= self._max_body and _is_object(raw):
-                taken = self._spool.adopt(entry, raw)
+                taken = self._spool.adopt(entry)
                 self._log.event("info", "worker", "adopted", id=taken.id, name=entry.path.name)
             elif len(raw) > self._max_body:
                 self._put_aside(entry, f"larger than MAX_BODY ({self._max_body} bytes)")

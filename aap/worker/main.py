@@ -16,6 +16,7 @@ from aap.errors import AapError, ConfigError, Exit, TryAgainError, UsageError
 from aap.inbox import Spool
 from aap.log import DailyLog
 from aap.message import State
+from aap.worker.upkeep import recover
 
 # The sweep holds the lock for moments; another worker for as long as its agent runs.
 _LOCK_PATIENCE = 5.0
@@ -74,8 +75,7 @@ def _sweep(spool: Spool, log: DailyLog) -> int:
     A worker that lives does so itself.
     """
     with suppress(TryAgainError), spool.lock():
-        for entry in spool.recover():
-            log.event("notice", "worker", "recovered", id=entry.id)
+        recover(spool, log)
         for entry in spool.admit(time.time(), _longest_delay(spool.root.parent)):
             log.event("info", "worker", "readmitted", id=entry.id, attempts=entry.attempts)
     return Exit.OK

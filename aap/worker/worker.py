@@ -29,6 +29,7 @@ from aap.worker.outage import Outage
 from aap.worker.retry import longest_delay, next_delay
 from aap.worker.runner import Runner, Task
 from aap.worker.stop import Stop
+from aap.worker.upkeep import recover
 from aap.worker.voice import tell_chat, tell_operator
 
 _PAUSE_POLL = 0.5
@@ -71,7 +72,8 @@ class Worker:
         Returns True if it is right to leave although messages wait: the workspace is
         paused and not watched, or the next worker, started at once, has newer code.
         """
-        self._recover()
+        forget_run(self._spool.root)
+        recover(self._spool, self._log)
         family.adopt_orphans()
         while self._may_go_on():
             batch = self._next_batch()
@@ -121,11 +123,6 @@ class Worker:
             pause = read_pause(self._spool.root)
         self._leaves_work = pause is not None
         return pause is None and not self._stop.asked
-
-    def _recover(self) -> None:
-        forget_run(self._spool.root)
-        for entry in self._spool.recover():
-            self._log.event("notice", "worker", "recovered", id=entry.id)
 
     def _prune(self) -> None:
         settings = self._settings

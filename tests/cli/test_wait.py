@@ -178,7 +178,7 @@ def test_a_foreign_file_arrives_when_it_is_taken_in(spool: Spool) -> None:
     scene = Scene(spool)
     (spool.folder(State.INBOX) / "note.json").write_bytes(chat("hi"))
     assert kinds(scene.look()) == []
-    adopted = spool.adopt(spool.entries(State.INBOX)[0], b"x")
+    adopted = spool.adopt(spool.entries(State.INBOX)[0])
     assert kinds(scene.look()) == [("arrived", adopted.id)]
 
 

@@ -191,7 +191,7 @@ def test_only_what_systemd_sees_counts(spool: Spool) -> None:
 def test_a_foreign_file_gets_an_id_so_that_its_name_can_be_used_again(spool: Spool) -> None:
     for content in (b'{"n":1}', b'{"n":2}'):
         (spool.folder(State.INBOX) / "note.json").write_bytes(content)
-        spool.settle(spool.adopt(spool.find("note.json"), content).id)
+        spool.settle(spool.adopt(spool.find("note.json")).id)
     assert sorted(spool.read(e) for e in spool.entries(State.DONE)) == [b'{"n":1}', b'{"n":2}']
 
 

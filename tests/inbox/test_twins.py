@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -76,11 +78,96 @@ def test_what_is_on_hold_stays_there(spool: Spool) -> None:
     assert shown(spool) == [f"hold/{held.path.name}"]
 
 
+def foreign(spool: Spool, name: str, *also: str) -> Entry:
+    """A file that somebody put into the inbox, under one name or several."""
+    path = spool.folder(State.INBOX) / name
+    path.write_bytes(b"{}")
+    for other in also:
+        os.link(path, path.with_name(other))
+    return spool.find(name)
+
+
 def test_a_foreign_file_is_taken_in_once(spool: Spool) -> None:
-    adopted, foreign = twin(spool, State.INBOX, State.INBOX, "note.json")
+    note = foreign(spool, "note.json")
+    adopted = spool.adopt(note)
+    os.link(adopted.path, note.path)
     with pytest.raises(FileNotFoundError):
-        spool.adopt(foreign, b"{}")
+        spool.adopt(note)
     assert shown(spool) == [f"inbox/{adopted.path.name}"]
+
+
+@pytest.mark.parametrize("name", ["note", "a.d", f"{'0' * 20}.d"])
+def test_what_is_no_message_is_put_aside_once(spool: Spool, name: str) -> None:
+    stray = foreign(spool, name)
+    aside = spool.put_aside(stray, "why")
+    os.link(aside.path, stray.path)
+    assert spool.recover() == []
+    assert shown(spool) == [f"failed/{aside.path.name}"]
+
+
+def test_each_name_that_goes_is_told(spool: Spool) -> None:
+    left, _ = twin(spool, State.INBOX, State.DONE)
+    gone: list[Path] = []
+    spool.recover(gone.append)
+    assert gone == [left.path]
+
+
+# A space saver gives one file to all that say the same: hardlink(1), rdfind, jdupes -L.
+
+
+@pytest.mark.parametrize("first", [State.DONE, State.INBOX, State.DEFERRED, State.FAILED])
+def test_what_a_space_saver_made_one_file_stay_two_messages(spool: Spool, first: State) -> None:
+    old, new = (spool.find(spool.deliver(b"{}")) for _ in range(2))
+    moved = old.path.rename(spool.folder(first) / old.path.name)
+    new.path.unlink()
+    os.link(moved, new.path)
+    spool.recover()
+    there = f"{first.value}/{old.path.name}"
+    assert shown(spool) == sorted([there, f"inbox/{new.path.name}"])
+    spool.settle(spool.defer(spool.claim(new), time.time(), "why"))
+    assert shown(spool) == sorted([there, f"done/{new.id}+1.json"])
+    spool.remove(spool.find(new.id))
+    assert spool.read(spool.find(old.id)) == b"{}"
+
+
+@pytest.mark.parametrize("act", [Spool.adopt, lambda spool, entry: spool.put_aside(entry, "why")])
+def test_one_file_under_two_foreign_names_is_two_messages(
+    spool: Spool, act: Callable[[Spool, Entry], Entry]
+) -> None:
+    one = foreign(spool, "one.json", "two.json")
+    taken = {act(spool, one).path}
+    spool.recover()
+    taken.add(act(spool, spool.find("two.json")).path)
+    assert len(taken) == 2
+    spool.recover()
+    assert {entry.path for entry in spool.entries()} == taken
+
+
+@pytest.mark.parametrize("state", [State.DONE, State.FAILED, State.HOLD, State.INBOX])
+def test_an_old_message_under_a_new_name_is_a_message(spool: Spool, state: State) -> None:
+    old, again = twin(spool, state, State.INBOX, "again.json")
+    spool.recover()
+    spool.settle(spool.adopt(again).id)
+    assert f"{state.value}/{old.path.name}" in shown(spool)
+    assert spool.count(State.DONE) == 1 + (state is State.DONE)
+
+
+def test_a_tools_hidden_name_of_what_it_puts_there_is_left_to_it(spool: Spool) -> None:
+    note = foreign(spool, "note.json", ".draft")
+    spool.adopt(note)
+    spool.recover()
+    assert (spool.folder(State.INBOX) / ".draft").exists()
+
+
+def test_a_copied_spool_of_links_is_looked_at_once(spool: Spool, tmp_path: Path) -> None:
+    ids = [f"{number:020}.json" for number in range(4300)]
+    for number, name in enumerate(ids):
+        (spool.folder(State.INBOX if number < 300 else State.DONE) / name).touch()
+    subprocess.run(["cp", "-al", spool.root, tmp_path / "copy"], check=True)
+    start = time.process_time()
+    assert spool.recover() == []
+    assert time.process_time() - start < 0.5  # a look at each folder per file takes 1.5 s
+    assert spool.count(State.INBOX) == 300
 
 
 def test_a_name_that_was_hidden_goes_when_the_message_moves(spool: Spool) -> None:

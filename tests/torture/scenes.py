@@ -147,7 +147,7 @@ def adopt(scene: Scene) -> None:
     _say(end="foreign")
     (entry,) = scene.spool.entries(State.INBOX)
     with change("foreign", "inbox+0"):
-        scene.spool.adopt(entry, scene.spool.read(entry))
+        scene.spool.adopt(entry)
 
 
 def put_aside(scene: Scene) -> None:
