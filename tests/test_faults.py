@@ -88,6 +88,29 @@ def test_an_api_that_is_short_of_something(run_out: Callable[[Tally], Iterator[s
     assert tally["refused"] > 0
 
 
+# What aap once got wrong. The numbers may come to mean other calls, which is as good.
+_ONCE_WRONG = frozenset((
+    "aap add, 2. fsync EIO",
+    "aap context append, 2. fsync EIO",
+    "aap key new, 2. fsync EIO",
+    "aap key revoke, 3. open EMFILE",
+    "aap reply, 2. fsync EIO",
+    "aap workspace rm, 3. list EIO",
+    "worker badly, 1. utime EPERM",
+    "worker foreign, 5. read EIO",
+    "worker outage over, 3. unlink EACCES",
+    "worker prune, 20. list EACCES",
+    "worker well, 5. read EIO",
+))  # fmt: skip
+
+
+def test_what_was_once_wrong(cases: dict[str, list[Case]]) -> None:
+    found = [case for each in cases.values() for case in each if case.name in _ONCE_WRONG]
+    _, wrong = try_cases(found)
+    assert wrong == []
+    assert len(found) > len(_ONCE_WRONG) / 2
+
+
 @pytest.mark.parametrize(("program", "step"), [("worker", 521), ("commands", 127)])
 def test_the_programs_are_honest_and_heal(
     cases: dict[str, list[Case]], program: str, step: int
