@@ -43,7 +43,7 @@ def find_owner(path: Path) -> Owner | None:
     """Whose rights are right for `path`, which need not exist: None if root's are.
 
     The first folder on the way that is not root's decides, for whoever has that has all
-    below it. Raises PermissionDeniedError where everybody may replace a part of the way.
+    below it. Raises PermissionDeniedError where others than root may replace a part of the way.
     """
     for step in (*reversed(path.absolute().parents), path.absolute()):
         try:
@@ -57,11 +57,12 @@ def find_owner(path: Path) -> Owner | None:
 
 
 def _check_step(step: Path, facts: os.stat_result) -> None:
-    open_to_all = facts.st_mode & stat.S_IWOTH and not facts.st_mode & stat.S_ISVTX
-    if open_to_all and stat.S_ISDIR(facts.st_mode):
+    others = stat.S_IWOTH if facts.st_gid == 0 else stat.S_IWOTH | stat.S_IWGRP
+    is_open = facts.st_mode & others and not facts.st_mode & stat.S_ISVTX
+    if is_open and stat.S_ISDIR(facts.st_mode):
         raise PermissionDeniedError(
-            f"everybody may change what is in {step}: root works nowhere below it",
-            hint=f"chmod o-w {step}",
+            f"others than root may change what is in {step}: root works nowhere below it",
+            hint=f"chmod go-w {step}",
         )
 
 

@@ -54,6 +54,16 @@ def install_command() -> str:
     return "aap install --system" if os.geteuid() == 0 else "sudo aap install --system"
 
 
+def in_mode(command: str) -> str:
+    """Turn a command that is written for a user's own aap into that for the aap that is meant."""
+    if find_mode() == USER:
+        return command
+    systemctl = "systemctl" if os.geteuid() == 0 else "sudo systemctl"
+    return command.replace("aap install --user", install_command()).replace(
+        "systemctl --user", systemctl
+    )
+
+
 def user_record(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the record of the user's own installation is."""
     base = environ.get("XDG_STATE_HOME", "")

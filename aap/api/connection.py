@@ -273,6 +273,8 @@ class Connection(HttpToolsProtocol):
         """Keep a piece of the body for the app."""
         self.progress += 1
         super().on_body(body)
+        if self.phase is Phase.BODY:  # who goes on sending is not the first to make room
+            self.crowd.place(self, waits=True)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self.running = cycle  # `cycle` of uvicorn is the newest, which may be waiting behind others

@@ -14,7 +14,7 @@ from aap.cli import output
 from aap.cli.place import Place
 from aap.config import Finding, Loaded, Origin, Setting
 from aap.errors import ConfigError, Exit, NotFoundError, UsageError
-from aap.mode import SYSTEM, find_mode, install_command
+from aap.mode import find_mode, in_mode, install_command
 
 KEY_NAME = "default"  # of the API key that `set API_KEY` stores
 MASK = "(set, not shown)"
@@ -147,7 +147,7 @@ def _takes(row: Setting) -> str:
 def _counts(row: Setting, origin: Origin) -> str:
     if row.key == "API_KEY" and origin.where == "default":
         return "a hashed key at once: aap key new NAME"
-    return _in_mode(_WHEN[row.restart])
+    return in_mode(_WHEN[row.restart])
 
 
 def path(place: Place, *, as_json: bool = False) -> int:
@@ -354,7 +354,7 @@ def put_in_force(rows: Sequence[Setting], target: Path | None, *, apply: bool) -
         return
     need = "install" if wanted & {"install", "socket"} else "api"
     if not apply:
-        output.note(f"  {_in_mode(_NEXT[need])}")
+        output.note(f"  {in_mode(_NEXT[need])}")
         return
     from aap.cli.install import renew, renew_api
 
@@ -426,12 +426,3 @@ def import_file(place: Place, source: str, *, apply: bool = False, as_json: bool
     output.note(f"settings are in {report.target}")
     put_in_force(taken, report.target, apply=apply)
     return Exit.OK
-
-
-def _in_mode(command: str) -> str:
-    """Turn a command that is written for a user's own aap into that of the one that is meant."""
-    if find_mode() != SYSTEM:
-        return command
-    return command.replace("aap install --user", install_command()).replace(
-        "systemctl --user", "sudo systemctl"
-    )

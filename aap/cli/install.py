@@ -235,7 +235,9 @@ def _environ(place: Place, loaded: Loaded) -> dict[str, str]:
     if find_mode() == SYSTEM:
         found = {"PATH": _system_path(), VARIABLE: SYSTEM}
         return found | _named_workspace(loaded)
-    found = {"PATH": _path(), "XDG_CONFIG_HOME": os.environ.get("XDG_CONFIG_HOME", "")}
+    # The mode too: a member of the group aap, seen from a unit, may look like the machine's.
+    found = {"PATH": _path(), VARIABLE: USER}
+    found["XDG_CONFIG_HOME"] = os.environ.get("XDG_CONFIG_HOME", "")
     if config_file := place.config or os.environ.get("AAP_CONFIG"):
         found["AAP_CONFIG"] = str(Path(config_file).expanduser().absolute())
     found |= _named_workspace(loaded)

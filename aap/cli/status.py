@@ -14,7 +14,7 @@ from aap.cli.place import Place, at_workspace
 from aap.config.registry import read_registry
 from aap.errors import AapError, Exit, NotRunningError
 from aap.inbox import Pause, check_format
-from aap.mode import install_command
+from aap.mode import USER, find_mode, install_command
 
 if TYPE_CHECKING:
     from aap.systemd.manager import Unit
@@ -145,7 +145,8 @@ def lines(picture: Picture) -> list[str]:
         said = output.paint(f"cannot be asked: {picture.trouble}", "red")
         shown += _fields([("systemd", said)])
     elif picture.record is None:
-        shown.append("aap is not installed for this user")
+        whom = "this user" if find_mode() == USER else "this machine"
+        shown.append(f"aap is not installed for {whom}")
     elif picture.units:
         socket = picture.units.socket
         address = " and ".join(socket.listen) if socket.active == "active" else ""

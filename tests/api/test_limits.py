@@ -100,6 +100,25 @@ def test_who_holds_all_connections_and_sends_nothing_loses_them(start_api: Start
     assert len(api.inbox) == 1
 
 
+def test_who_goes_on_sending_keeps_its_place_before_those_that_are_idle(
+    start_api: StartApi,
+) -> None:
+    api = start_api(MAX_CONNECTIONS="4")
+    with open_socket(api) as sender:
+        sender.sendall(HEAD + b"Content-Length: 15\r\n\r\n{")
+        time.sleep(0.1)
+        idle = [api.connect() for _ in range(3)]
+        for connection in idle:
+            assert ask(connection, "GET", "/healthz").status == 200
+        sender.sendall(b'"model":')
+        time.sleep(0.1)
+        assert api.post().status == 200  # a newcomer, for whom one must go
+        sender.sendall(b'"aap"}')
+        assert sender.recv(4096).startswith(b"HTTP/1.1 200 ")
+    for connection in idle:
+        connection.close()
+
+
 def test_a_full_tcp_socket_leaves_the_unix_socket_alone(start_api: StartApi) -> None:
     api = start_api(MAX_CONNECTIONS="2")
     local = api.connect_unix()

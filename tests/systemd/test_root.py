@@ -147,12 +147,37 @@ def test_root_writes_no_attachment_through_a_link(
 
 
 def test_nobody_else_may_replace_the_way(machine: Machine, bob: User) -> None:
-    machine.run(["install", "-d", "-m", "0777", "/srv/open"])
-    result = sudo(machine, "-w", "/srv/open/ws", "inbox", "add", "--text", "x")
-    assert result.returncode == Exit.NO_PERMISSION
-    assert "everybody may change what is in /srv/open" in result.stderr
-    assert machine.run(["ls", "/srv/open"]).stdout == ""
-    machine.run(["rmdir", "/srv/open"])
+    for mode in (["0777"], ["0775", "--group=bob"]):
+        machine.run(["install", "-d", "-m", *mode, "/srv/open"])
+        result = sudo(machine, "-w", "/srv/open/ws", "inbox", "add", "--text", "x")
+        assert result.returncode == Exit.NO_PERMISSION
+        assert "others than root may change what is in /srv/open" in result.stderr
+        assert machine.run(["ls", "/srv/open"]).stdout == ""
+        machine.run(["rmdir", "/srv/open"])
+
+
+def test_a_cure_by_root_reaches_no_further_than_the_owner(
+    machine: Machine, bob: User, treasure: Path
+) -> None:
+    workspace, spool = f"{bob.home}/doctored", f"{bob.home}/doctored/.ai-agent-proxy"
+    place = {"AAP_WORKSPACE": workspace}
+    bob.run(["mkdir", workspace])
+    bob.aap("inbox", "add", "--text", "mine", env=place)
+    doctor = [machine.aap, "doctor", "--only", "spool.permissions"]
+    bob.run(["chmod", "755", f"{spool}/inbox"])
+    found = machine.run([*doctor, "--json"], check=False, env=place).stdout
+    fixes = [each["fix"] for each in json.loads(found)["findings"]]
+    (fix,) = (each for each in fixes if "chmod" in each)
+    machine.run([*doctor, "--fix", "--yes"], env=place)
+    assert machine.run(["stat", "-c", "%a", f"{spool}/inbox"]).stdout.strip() == "700"
+
+    # What bob puts in its place between the question and the answer.
+    bob.run(["mv", spool, f"{spool}.away"])
+    bob.run(["ln", "-s", "/root", spool])
+    machine.run(["chmod", "755", "/root"])
+    machine.run(["sh", "-c", fix], check=False)
+    assert machine.run(["stat", "-c", "%a", "/root"]).stdout.strip() == "755"
+    machine.run(["chmod", "700", "/root"])
 
 
 def test_a_configuration_of_somebody_else_is_not_written_through(
@@ -190,7 +215,7 @@ def test_what_others_have_prepared_is_refused(machine: Machine, bob: User, treas
         "install -d -o bob /etc/aap": "in the hands of others",
         conf.format(f"{bob.home}/ws"): "have one of their own",
         "install -d -o bob /srv/bobs; " + conf.format("/srv/bobs/ws"): "in the hands of user",
-        "install -d -m 0777 /srv/bobs; " + conf.format("/srv/bobs/ws"): "everybody may change",
+        "install -d -m 0777 /srv/bobs; " + conf.format("/srv/bobs/ws"): "others than root may",
         f"ln -s {bob.home} /srv/bobs; " + conf.format("/srv/bobs/ws"): "in the hands of user",
         "install -d /srv/bobs/ws; " + conf.format("/srv/bobs/ws"): "is root's",
         f"useradd --home-dir {bob.home} aap2; usermod -l aap aap2": "an account aap already",

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from aap.cli.checks import agents, machine, others, service, settings, spools, ways
-from aap.cli.checks.finding import FAIL, INSTALL, Check, Finding, Patient, Unasked
+from aap.cli.checks.finding import FAIL, Check, Finding, Patient, Unasked
 from aap.errors import AapError, NotRunningError, describe
-from aap.mode import USER, install_command
+from aap.mode import in_mode
 
 __all__ = ["CHECKS", "Check", "Finding", "Patient", "examine"]
 
@@ -96,17 +96,10 @@ CHECKS: dict[str, Check] = {
 def examine(patient: Patient, ids: Sequence[str]) -> list[Finding]:
     """Run the checks of these ids. What a check raises is a finding too."""
     return [
-        replace(each, id=name, why=CHECKS[name].why, fix=_in_mode(patient, each.fix))
+        replace(each, id=name, why=CHECKS[name].why, fix=in_mode(each.fix))
         for name in ids
         for each in _examine(patient, CHECKS[name])
     ]
-
-
-def _in_mode(patient: Patient, fix: str) -> str:
-    """Have a command that is written for a user's own aap be one for the machine's."""
-    if patient.manager.mode == USER:
-        return fix
-    return fix.replace(INSTALL, install_command()).replace("systemctl --user", "systemctl")
 
 
 def _examine(patient: Patient, check: Check) -> list[Finding]:

@@ -22,6 +22,7 @@ from aap.cli.checks.finding import (
     status_of,
 )
 from aap.errors import AapError
+from aap.mode import USER
 from aap.systemd import record, units
 from aap.systemd.manager import Unit
 
@@ -46,7 +47,8 @@ def units_present(patient: Patient) -> Found:
     except AapError as error:
         raise Unasked from error
     if found.record is None:
-        yield Finding(FAIL, "aap is not installed for this user", INSTALL, safe=True)
+        whom = "this user" if patient.manager.mode == USER else "this machine"
+        yield Finding(FAIL, f"aap is not installed for {whom}", INSTALL, safe=True)
         return
     missing = [unit.name for unit in found.all_units if unit.load != "loaded"]
     if missing:

@@ -63,12 +63,12 @@ def _look_at_format(site: Site) -> Found:
 def spool_permissions(patient: Patient) -> Found:
     """Look whether the spool is there, ours, writable, and nobody else's to read."""
     account = identity.find_account() if patient.manager.mode == SYSTEM else None
-    mine = account.uid if account else os.geteuid()
-    yield from in_each(patient, lambda site: _look_at_permissions(site, mine))
+    yield from in_each(patient, lambda site: _look_at_permissions(site, account))
 
 
-def _look_at_permissions(site: Site, mine: int) -> Found:
-    root = site.spool.root
+def _look_at_permissions(site: Site, account: identity.Owner | None) -> Found:
+    root, owner = site.spool.root, account or identity.current()
+    mine = owner.uid if owner else os.geteuid()
     if not root.is_dir():
         yield Finding(FAIL, f"{root} is missing", INSTALL, safe=True)
         return
@@ -77,30 +77,48 @@ def _look_at_permissions(site: Site, mine: int) -> Found:
         yield Finding(FAIL, f"the file system of {root} is read-only", fix)
         return
     there = [folder for folder in (root, *map(site.spool.folder, State)) if folder.is_dir()]
-    closed = [folder for folder in there if not os.access(folder, os.R_OK | os.W_OK | os.X_OK)]
-    for folder in closed[:1]:
+    closed = list(_closed(there))
+    found = [*(closed or _in_others_hands(site.path, there, mine)), *_opened(root, there)]
+    yield from found or [Finding(OK, f"{root} is its owner's alone")]
+
+
+def _closed(folders: Sequence[Path]) -> Found:
+    # By the rights that root has taken on for this look, if it is root who looks.
+    rights = os.R_OK | os.W_OK | os.X_OK
+    for folder in [each for each in folders if not os.access(each, rights, effective_ids=True)][:1]:
         shown = shlex.quote(str(folder))
-        own = folder.stat().st_uid == os.getuid()
-        fix = f"chmod u=rwx {shown}" if own else f"sudo chown -R $USER {shown}"
+        own = os.geteuid() in {0, folder.stat().st_uid}
+        fix = _by_owner(folder, f"chmod u=rwx {shown}") if own else f"sudo chown -R $USER {shown}"
         yield Finding(FAIL, f"you may not write {folder}", fix, safe=own)
-    in_hands = [] if closed else list(_in_others_hands(site.path, there, mine))
-    yield from in_hands
-    opened = [folder for folder in there if stat.S_IMODE(folder.stat().st_mode) & 0o077]
-    for folder in opened[:1]:
-        fix = f"chmod -R go= {shlex.quote(str(root))}"
+
+
+def _opened(root: Path, folders: Sequence[Path]) -> Found:
+    for folder in [each for each in folders if stat.S_IMODE(each.stat().st_mode) & 0o077][:1]:
+        fix = _by_owner(root, f"chmod -R go= {shlex.quote(str(root))}")
         yield Finding(WARN, f"others can look into {folder}", fix, safe=True)
-    if not closed and not opened and not in_hands:
-        yield Finding(OK, f"{root} is yours alone")
 
 
 def _in_others_hands(workspace: Path, folders: Sequence[Path], mine: int) -> Found:
     """Look who else can put anything in: everybody, or whose a folder is."""
     if workspace.stat().st_mode & stat.S_IWOTH:
-        fix = f"chmod o-w {shlex.quote(str(workspace))}"
+        fix = _by_owner(workspace, f"chmod o-w {shlex.quote(str(workspace))}")
         yield Finding(WARN, f"everybody may write the workspace {workspace}", fix, safe=True)
     for folder in [each for each in folders if each.stat().st_uid != mine][:1]:
         fix = f"sudo chown -R {mine} {shlex.quote(str(folders[0]))}"
         yield Finding(FAIL, f"{folder} belongs to another user", fix)
+
+
+def _by_owner(folder: Path, command: str) -> str:
+    """Have root run it as the owner, who can put a link in the folder's place at any moment."""
+    import pwd
+
+    uid = folder.stat().st_uid
+    if os.geteuid() != 0 or uid == 0:
+        return command
+    try:
+        return f"runuser -u {pwd.getpwuid(uid).pw_name} -- {command}"
+    except KeyError:  # an owner without a name
+        return f"setpriv --reuid={uid} --clear-groups -- {command}"
 
 
 # The file system: what is tried here is what each message relies on.

@@ -80,7 +80,8 @@ def socket_file(patient: Patient) -> Found:
             said = f"other users can open {path}, which needs no key"
             yield Finding(FAIL, said, f"chmod {wanted:o} {path}", safe=True)
         else:
-            yield Finding(OK, f"{path} is yours alone")
+            whose = "its owner" if wanted == 0o600 else "root and the group aap"
+            yield Finding(OK, f"{path} can be opened by {whose} alone")
 
 
 def socket_exposed(patient: Patient) -> Found:
