@@ -61,8 +61,8 @@ class Notes:
             os.close(fd)
 
     def forget(self, message_id: str) -> None:
-        """Delete the notes of a message that is gone."""
-        with suppress(FileNotFoundError):
+        """Delete the notes of a message that is gone, if that can be: `sweep` tries again."""
+        with suppress(OSError):
             self._path(message_id).unlink()
 
     def sweep(self, find_ids: Callable[[], set[str]]) -> None:

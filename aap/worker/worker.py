@@ -18,7 +18,7 @@ import aap
 from aap import config
 from aap.agents import Item, Outcome, Verdict, find_agent
 from aap.config import Settings
-from aap.errors import ConfigError, describe, for_all
+from aap.errors import ConfigError, Exit, NotFoundError, describe, exit_of, for_all
 from aap.inbox import Entry, Spool, read_pause
 from aap.log import DailyLog
 from aap.message import State, id_time
@@ -39,6 +39,7 @@ _SHORTEST_LIFE = 0.5
 _LINGER_POLL = 0.05
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 _DISK_POLL = 1.0
+_UNKNOWN = "(what was sent before cannot be read: look before you answer)"
 
 
 class Worker:
@@ -180,7 +181,15 @@ class Worker:
         ]
 
     def _sent(self, message_id: str) -> tuple[str, ...]:
-        notes = self._spool.notes(message_id)
+        try:
+            notes = self._spool.notes(message_id)
+        except OSError as error:
+            if exit_of(error) == Exit.TRY_AGAIN:
+                raise
+            # A folder in its place, a bad block: it would be so for each worker after this one.
+            log = self._log.event
+            log("error", "worker", "notes-unreadable", id=message_id, reason=describe(error))
+            return (_UNKNOWN,)
         if not notes:
             return ()
         from aap.delivery import told
@@ -191,8 +200,12 @@ class Worker:
 
     def _settle(self, left: list[Entry]) -> None:
         def settle(entry: Entry) -> None:
-            if self._spool.settle(entry.id):
-                self._log.event("info", "worker", "settled", id=entry.id)
+            # Looked for again: `_insist` may come back after minutes. What was deleted
+            # meanwhile holds up no other, and what was put back is to be run again.
+            with suppress(NotFoundError):
+                now = self._spool.find(entry.id)
+                if now.state in {State.ACTIVE, State.DONE} and self._spool.settle(now):
+                    self._log.event("info", "worker", "settled", id=entry.id)
 
         for_all(left, settle)
 

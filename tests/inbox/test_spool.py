@@ -347,6 +347,13 @@ def test_notes_of_deleted_messages_go_in_time(spool: Spool) -> None:
     assert left == {message, young}
 
 
+def test_a_message_can_be_deleted_although_its_notes_cannot(spool: Spool) -> None:
+    message = spool.deliver(b"{}")
+    (spool.root / f"notes/{message}.jsonl").mkdir()
+    spool.remove(spool.find(message))
+    assert everything(spool) == {}
+
+
 def test_names_are_read_back() -> None:
     name = Name("1jb3k5m9q2xw7c4e8r0t", 2)
     assert str(name) == "1jb3k5m9q2xw7c4e8r0t+2.json"

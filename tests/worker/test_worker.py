@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -533,25 +534,60 @@ def test_many_conversations_are_all_handled_in_order(bench: Bench, message: Make
     assert len(seen) == 60
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount")
-def test_a_disk_that_refuses_the_end_of_a_run_makes_no_second_run(
-    bench: Bench, message: Make
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("/etc/passwd")])
+def test_notes_that_cannot_be_read_stop_nobody(
+    bench: Bench, message: Make, make: Callable[[Path], None]
 ) -> None:
+    bench.agent('echo "$1"')
+    ident = bench.spool.deliver(message("hello"))
+    make(bench.spool.root / f"notes/{ident}.jsonl")
+    assert bench.work() == 0
+    assert bench.states() == {ident: "done"}
+    assert len(bench.log("notes-unreadable")) == 1
+    assert any("cannot be read: look before you answer" in line for line in bench.output())
+
+
+@contextmanager
+def worker_whose_disk_refuses_the_end(bench: Bench) -> Iterator[None]:
+    """A worker that cannot settle what its first run did, for the length of the block."""
     root = bench.spool.root
     # Refused as long as the worker writes there: it notes that the run has begun.
     lock = f"until mount -o remount,bind,ro '{root}' 2>&1; do sleep 0.05; done"
-    bench.agent(f"mount --bind '{root}' '{root}'; {lock}")
-    ident = bench.spool.deliver(message("hello"))
+    bench.agent(f"[ -e ran ] && exit; touch ran; mount --bind '{root}' '{root}'; {lock}")
     # The mount is seen by the worker, by the agent and by nobody else.
     worker = [sys.executable, "-m", "aap.worker", "--workspace", str(bench.workspace)]
     private = ["unshare", "--mount", "--propagation=private", *worker]
     with subprocess.Popen(private, env=os.environ | bench.settings) as process:
         wait_until(lambda: bench.log("not-settled"), what="the worker to complain")
-        assert bench.states() == {ident: "active"}
+        yield
         there = ["nsenter", f"--target={process.pid}", "--mount"]
         subprocess.run([*there, "umount", root], check=True)
         assert process.wait(20) == 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount")
+def test_a_disk_that_refuses_the_end_of_a_run_makes_no_second_run(
+    bench: Bench, message: Make
+) -> None:
+    ident = bench.spool.deliver(message("hello"))
+    with worker_whose_disk_refuses_the_end(bench):
+        assert bench.states() == {ident: "active"}
     assert bench.states() == {ident: "done"}
     assert len(bench.log("run-started")) == 1
     (told,) = bench.log("not-settled")
     assert told.fields["reason"] == "Read-only file system"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount")
+def test_what_was_deleted_or_put_back_before_the_end_is_not_settled_unseen(
+    bench: Bench, message: Make
+) -> None:
+    spool = bench.spool
+    ids = [spool.deliver(message(text, "A")) for text in "abc"]
+    with worker_whose_disk_refuses_the_end(bench):
+        deleted, put_back, _ = spool.entries(State.ACTIVE)
+        spool.remove(deleted)
+        spool.give_back(put_back)
+    assert bench.states() == {ids[1]: "done", ids[2]: "done"}
+    claimed = [line.fields["id"] for line in bench.log("claimed")]
+    assert claimed == [*ids, ids[1]], "it was run again, and the last one was not"
