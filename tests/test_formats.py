@@ -136,6 +136,8 @@ def test_the_worker_refuses_it_and_touches_nothing(newer: Bench) -> None:
         assert newer.work(*flags) == 78
         assert "is of format" in newer.printed
         assert "upgrade aap" in newer.printed
+    unit = Path(__file__).parents[1] / "packaging/systemd/aap-sweep@.service.in"
+    assert "\nSuccessExitStatus=75 78\n" in unit.read_text(), "it is the other aap's to sweep"
     assert picture(newer.workspace) == before
 
 

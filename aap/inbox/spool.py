@@ -561,20 +561,34 @@ class Spool:
         for_all(self.entries(State.ACTIVE), bring_back)
         return recovered
 
-    def admit(self, now: float, longest: float = float("inf")) -> list[Entry]:
+    def admit(
+        self,
+        now: float,
+        longest: float = float("inf"),
+        leave: Callable[[Entry, OSError], object] | None = None,
+    ) -> list[Entry]:
         """Bring back the deferred messages that are due; call it with the lock held.
 
         One that is further ahead than `longest` seconds is due as well: no delay is
         that long, so the clock has been set back since, perhaps by years. (Without
         the lock a worker could miss a message that moves between its looks at two
         folders, and take a later one of the same conversation.)
+
+        Calls `leave` for one that cannot be moved. Raises the first error that `leave`
+        raises, or that there is without it, after all were looked at.
         """
         admitted: list[Entry] = []
 
         def look_at(entry: Entry) -> None:
-            with suppress(FileNotFoundError):
+            try:
                 if not now < (self.retry_at(entry) or 0) <= now + longest:
                     admitted.append(self._move(entry, State.INBOX))
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                if leave is None:
+                    raise
+                leave(entry, error)
 
         for_all(self.entries(State.DEFERRED), look_at)
         return admitted

@@ -8,10 +8,11 @@ import time
 from contextlib import suppress
 
 from aap.bodies import digest
-from aap.errors import Exit, exit_of
+from aap.errors import Exit, describe, exit_of
 from aap.inbox import Entry, Spool
 from aap.log import DailyLog
 from aap.message import Digest, State, id_time
+from aap.worker.upkeep import is_of_one_file
 
 # How far into the inbox one look goes. Order within a conversation holds all the
 # same: what is seen is always the oldest part.
@@ -33,7 +34,8 @@ class Queue:
         self._max_body = max_body
         self.wait = 0.0  # after `claim` gave nothing: look again in so many seconds; 0: never
         self._digests: dict[str, Digest] = {}
-        self._stuck: set[str] = set()
+        self._stuck: set[str] = set()  # names of what is left alone until this worker ends
+        self._held_up: set[object] = set()  # conversations that wait for one that is stuck
         self._watched: dict[str, tuple[tuple[int, int, int], float]] = {}  # foreign files
 
     def claim(self, limit: int, settle: float, *, mixed: bool = False) -> list[Entry]:
@@ -42,18 +44,38 @@ class Queue:
         A batch is of one conversation, or with `mixed` of all that wait.
         People send a thought in pieces: a batch is taken when nothing was added to it
         for `settle` seconds, or when its first message has waited for ten times that.
+        One that cannot be moved holds up its conversation, whose order counts, and no other.
         """
+        while True:
+            before = len(self._stuck)
+            claimed = self._claim_once(limit, settle, mixed=mixed)
+            if claimed or len(self._stuck) == before:
+                return claimed
+
+    def _claim_once(self, limit: int, settle: float, *, mixed: bool) -> list[Entry]:
         self.wait = 0.0
         batch = self._choose(mixed=mixed)[:limit]
         if batch and len(batch) < limit and settle > 0:
             self.wait = _unsettled(batch, settle, time.time())
             if self.wait:
                 return []
-        claimed = []
+        claimed: list[Entry] = []
         for entry in batch:
             with suppress(FileNotFoundError):  # settled or removed since we looked
-                claimed.append(self._spool.claim(entry))
+                self._claim_one(entry, claimed)
         return claimed
+
+    def _claim_one(self, entry: Entry, claimed: list[Entry]) -> None:
+        conversation = self._conversation(entry)
+        if conversation in self._held_up:
+            return
+        try:
+            claimed.append(self._spool.claim(entry))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            self.leave_unmoved(entry, error)
+            self._held_up.add(conversation)
 
     def digest(self, entry: Entry) -> Digest:
         """Return the digest of a message, read once."""
@@ -64,11 +86,12 @@ class Queue:
         return self._digests[entry.id]
 
     def _choose(self, *, mixed: bool) -> list[Entry]:
-        self._take_in_foreign()
+        if not self._take_in_foreign():
+            return []  # deferred/ may be long
         # Before inbox/: what a person releases meanwhile goes from here to there.
         deferred = self._spool.entries(State.DEFERRED)
         seen = self._look(State.INBOX)
-        ready = [entry for entry in seen if self._is_readable(entry)]
+        ready = [entry for entry in seen if self._is_ready(entry)]
         if not ready:
             return []
         # Fresh messages never wait for old failures.
@@ -76,7 +99,7 @@ class Queue:
         wanted = {self._conversation(entry) for entry in (ready if mixed else [first])}
         # Who writes again brings back what was put off, and in the right order.
         end = ready[-1].id if len(seen) >= WINDOW else "~"  # others may wait beyond that
-        late = [entry for entry in deferred if entry.id < end and self._is_readable(entry)]
+        late = [entry for entry in deferred if entry.id < end and self._is_ready(entry)]
         batch = [entry for entry in ready + late if self._conversation(entry) in wanted]
         return sorted(batch, key=lambda entry: entry.id)
 
@@ -87,24 +110,32 @@ class Queue:
     def _conversation(self, entry: Entry) -> object:
         return self.digest(entry).conversation or entry.id
 
-    def _is_readable(self, entry: Entry) -> bool:
-        """Put aside what cannot be read as a message: it would stop the queue for good."""
+    def _is_ready(self, entry: Entry) -> bool:
+        """Tell whether a message can be claimed.
+
+        Puts aside what cannot be read as a message: it would stop the queue for good.
+        """
         try:
             if entry.is_foreign:
                 return False  # not taken in yet
             if not entry.is_message:
                 return self._put_aside(entry, "not a message file")
-            self.digest(entry)
+            if self._conversation(entry) not in self._held_up:
+                return True
+            self._stuck.add(entry.path.name)  # so that the look goes on beyond it
         except FileNotFoundError:
-            return False
+            pass
         except OSError as error:
             return self._cannot_read(entry, error)
-        return True
+        return False
 
-    def _take_in_foreign(self) -> None:
-        for entry in self._look(State.INBOX):
+    def _take_in_foreign(self) -> bool:
+        """Adopt what others put into inbox/; False if there is nothing in it at all."""
+        seen = self._look(State.INBOX)
+        for entry in seen:
             if entry.is_foreign:
                 self._take_in(entry)
+        return bool(seen)
 
     def _take_in(self, entry: Entry) -> None:
         try:
@@ -142,11 +173,18 @@ class Queue:
             return self._put_aside(entry, f"cannot be read: {error.strerror}")
         return self._leave(entry, error)
 
+    def leave_unmoved(self, entry: Entry, error: OSError) -> None:
+        """Leave a message where it is; raises the error where it is not that file's alone."""
+        if not is_of_one_file(self._spool, error):
+            raise error
+        self._leave(entry, error)
+
     def _leave(self, entry: Entry, error: OSError) -> bool:
         """Work on around it; the exit code tells systemd that inbox/ is not empty."""
         if entry.path.name not in self._stuck:
             self._stuck.add(entry.path.name)
-            self._log.event("error", "worker", "stuck", name=entry.path.name, reason=str(error))
+            reason = describe(error)
+            self._log.event("error", "worker", "stuck", name=entry.path.name, reason=reason)
         return False
 
     def _is_ripe(self, entry: Entry) -> bool:

@@ -12,14 +12,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from aap import SPOOL_FOLDER
-from aap.errors import AapError, ConfigError, Exit, TryAgainError, UsageError
-from aap.inbox import Spool
+from aap.errors import AapError, ConfigError, Exit, TryAgainError, UsageError, describe
+from aap.inbox import Entry, Spool
 from aap.log import DailyLog
 from aap.message import State
-from aap.worker.upkeep import recover
+from aap.worker.upkeep import is_of_one_file, readmit, recover
 
 # The sweep holds the lock for moments; another worker for as long as its agent runs.
 _LOCK_PATIENCE = 5.0
+_NEWLY_DUE = 60.0  # seconds, of two sweeps
 
 _MODES = ("--sweep", "--try")
 USAGE = "usage: python -m aap.worker --workspace PATH [--sweep | --try]"
@@ -45,7 +46,7 @@ def main(argv: list[str]) -> int:
         _complain(f"{error} ({error.hint})" if error.hint else str(error))
         return error.code
     except OSError as error:
-        _complain(str(error))
+        _complain(describe(error))
         return Exit.TRY_AGAIN
 
 
@@ -72,12 +73,21 @@ def _try_out(workspace: Path) -> int:
 def _sweep(spool: Spool, log: DailyLog) -> int:
     """Bring back what is due, and what a dead worker left when nothing wakes the next one.
 
-    A worker that lives does so itself.
+    A worker that lives does so itself. What cannot be moved is named when it falls due,
+    and not by each sweep from then on.
     """
+
+    def leave(entry: Entry, error: OSError) -> None:
+        if not is_of_one_file(spool, error):
+            raise error
+        due = spool.retry_at(entry) or 0.0
+        if abs(time.time() - due) < _NEWLY_DUE:
+            reason = describe(error)
+            log.event("error", "worker", "stuck", name=entry.path.name, reason=reason)
+
     with suppress(TryAgainError), spool.lock():
         recover(spool, log)
-        for entry in spool.admit(time.time(), _longest_delay(spool.root.parent)):
-            log.event("info", "worker", "readmitted", id=entry.id, attempts=entry.attempts)
+        readmit(spool, log, _longest_delay(spool.root.parent), leave)
     return Exit.OK
 
 

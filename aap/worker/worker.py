@@ -29,7 +29,7 @@ from aap.worker.outage import Outage
 from aap.worker.retry import longest_delay, next_delay
 from aap.worker.runner import Runner, Task
 from aap.worker.stop import Stop
-from aap.worker.upkeep import recover
+from aap.worker.upkeep import readmit, recover
 from aap.worker.voice import tell_chat, tell_operator
 
 _PAUSE_POLL = 0.5
@@ -37,6 +37,7 @@ _PAUSE_POLL = 0.5
 # messages that come one by one to a quick agent would have one started for each.
 _SHORTEST_LIFE = 0.5
 _LINGER_POLL = 0.05
+_DEFERRED_POLL = 1.0
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 _DISK_POLL = 1.0
 _UNKNOWN = "(what was sent before cannot be read: look before you answer)"
@@ -59,6 +60,7 @@ class Worker:
         life = _SHORTEST_LIFE if _is_started_by_systemd() else 0.0
         self._stays_until = time.monotonic() + life
         self._leaves_work = False
+        self._deferred_at, self._look_again_at = 0, 0.0  # nanoseconds of an mtime; monotonic
 
     @property
     def _workspace(self) -> Path:
@@ -91,11 +93,20 @@ class Worker:
 
     def _next_batch(self) -> list[Entry]:
         settings = self._settings
-        for entry in self._spool.admit(time.time(), longest_delay(settings)):
-            self._log.event("info", "worker", "readmitted", id=entry.id, attempts=entry.attempts)
+        self._readmit()
         # Sessions of their own would be of no use if one run saw all conversations.
         mixed = settings.batch == "workspace" and settings.session == "workspace"
         return self._queue.claim(settings.batch_max, settings.settle, mixed=mixed)
+
+    def _readmit(self) -> None:
+        """Bring back what is due. To look at each of thousands for each message takes long."""
+        changed = self._spool.folder(State.DEFERRED).stat().st_mtime_ns
+        if changed == self._deferred_at and time.monotonic() < self._look_again_at:
+            return
+        longest = longest_delay(self._settings)
+        readmit(self._spool, self._log, longest, self._queue.leave_unmoved)
+        self._deferred_at = changed
+        self._look_again_at = time.monotonic() + _DEFERRED_POLL
 
     def _may_go_on(self) -> bool:
         """Wait as long as the workspace is paused; False when it is time to leave."""

@@ -1,5 +1,6 @@
 """What the queue promises: whole conversations, in their order."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,3 +24,15 @@ def test_what_lies_beyond_the_window_is_not_overtaken(
     queue = Queue(spool, DailyLog(spool.logs, echo=False), 1 << 20)
     assert [entry.id for entry in queue.claim(10, 0.0)] == [first]
     assert spool.find(last).state is State.DEFERRED
+
+
+def test_an_empty_inbox_is_seen_without_a_look_at_what_was_put_off(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.create()
+    for number in range(3000):
+        (spool.folder(State.DEFERRED) / f"{number:020}+1.json").touch()
+    queue = Queue(spool, DailyLog(spool.logs, echo=False), 1 << 20)
+    start = time.process_time()
+    for _ in range(20):
+        assert queue.claim(10, 0.0) == []
+    assert time.process_time() - start < 0.1  # a look takes about 25 ms

@@ -496,20 +496,57 @@ def test_a_file_that_is_still_being_copied_is_waited_for(bench: Bench) -> None:
     assert "whole" in bench.output()
 
 
+@contextmanager
+def immutable(*paths: Path) -> Iterator[None]:
+    """Files that nobody can move, not even root, for the length of the block."""
+    if subprocess.run(["chattr", "+i", *paths], check=False, capture_output=True).returncode != 0:
+        pytest.skip("this file system cannot make a file immutable")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", *paths], check=True)
+
+
 def test_a_message_that_cannot_be_moved_does_not_hold_up_the_others(
     bench: Bench, message: Make
 ) -> None:
     bench.agent("true")
     stuck = bench.put("stuck.json", b"{}")
-    if subprocess.run(["chattr", "+i", stuck], check=False, capture_output=True).returncode != 0:
-        pytest.skip("this file system cannot make a file immutable")
-    try:
+    with immutable(stuck):
         ident = bench.spool.deliver(message("hello"))
         assert bench.work() == 75  # systemd tries again later: inbox/ is not empty
         assert bench.spool.find(ident).state is State.DONE
         assert stuck.exists()
-    finally:
-        subprocess.run(["chattr", "-i", stuck], check=True)
+
+
+def test_an_unmovable_message_holds_up_its_own_conversation_alone(
+    bench: Bench, message: Make
+) -> None:
+    bench.agent("true")
+    spool = bench.spool
+    late, first, second, other = (spool.deliver(message(t, t)) for t in ("L", "A", "A", "B"))
+    now = time.time()
+    stuck = [spool.defer(spool.claim(spool.find(late)), now, "why").path, spool.find(first).path]
+    with immutable(*stuck):
+        assert bench.work() == 75
+        assert bench.states() == {late: "deferred", first: "inbox", second: "inbox", other: "done"}
+        assert sorted(line.fields["name"] for line in bench.log("stuck")) == sorted(
+            path.name for path in stuck
+        )
+        assert bench.work("--sweep") == 0
+        assert len(bench.log("stuck")) == 3, "the sweep names what has just fallen due"
+    assert bench.work() == 0
+    assert set(bench.states().values()) == {"done"}
+
+
+def test_a_folder_that_refuses_all_is_no_fault_of_each_message(bench: Bench, message: Make) -> None:
+    ids = [bench.spool.deliver(message(text)) for text in "abc"]
+    with immutable(bench.spool.folder(State.ACTIVE)):
+        assert bench.work() == 75
+    assert bench.states() == dict.fromkeys(ids, "inbox")
+    assert not bench.log("stuck")
+    assert "Operation not permitted" in bench.printed
+    assert "Errno" not in bench.printed
 
 
 def test_two_workers_do_not_work_at_once(bench: Bench, message: Make) -> None:
