@@ -9,6 +9,9 @@ Whether the CLI passed an answer on, the hook is not told: it may have been over
 time, or the agent at its end. The next event of the same run shows it. So a message
 is told once, and claimed for the run at the event after that; a run that ends before
 leaves it in inbox/ for the next one. What was never shown is never settled.
+
+Tools that end together make events together: a hook that began before a message was told
+is no later event. So TOLD keeps the moment, on the clock that /proc gives for processes.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +33,7 @@ from aap.inbox import Entry, Spool, check_format, read_pause
 from aap.message import Digest, State, id_time
 
 RUN_FILE = "RUN"  # what runs now, for `aap status` and for this; gone when nothing does
-TOLD_FILE = "TOLD"  # a line for each message that a run was told of: the run's key, the id
+TOLD_FILE = "TOLD"  # a line for each message that a run was told of: its key, the moment, the id
 _EVENTS = frozenset(("PostToolUse", "Stop"))
 _WINDOW = 256
 _MOST = 20
@@ -41,15 +44,19 @@ class _Run(NamedTuple):
     conversations: frozenset[str]
 
 
-def tell(workspace: Path, event: bytes, out: int = 1) -> None:
-    """Write the hook's answer to `out`; nothing if there is nothing to tell."""
+def tell(workspace: Path, event: bytes, out: int = 1, *, since: int | None = None) -> None:
+    """Write the hook's answer to `out`; nothing if there is nothing to tell.
+
+    The event is of `since`, in nanoseconds since boot, or of now.
+    """
+    since = _now() if since is None else since
     spool = Spool(workspace / SPOOL_FOLDER)
     name = _event_name(event)
     run = _read_run(spool.root) if name in _EVENTS else None
     if run is None:
         return
     told = _read_told(spool.root, run)
-    _claim(spool, told)
+    _claim(spool, {ident for ident, moment in told.items() if moment < since})
     later = [] if read_pause(spool.root) else _later(spool, run, told)
     if later:
         now = time.time()
@@ -88,13 +95,31 @@ def _read_run(root: Path) -> _Run | None:
     return None
 
 
-def _read_told(root: Path, run: _Run) -> frozenset[str]:
+def _now() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def _process_start() -> int:
+    """When this process was made, in nanoseconds since boot, rounded up: proc(5), starttime.
+
+    By its own clock it began when Python had been loaded: on a busy machine a second later.
+    """
+    try:
+        facts = files.read_plain(Path("/proc/self/stat")).rpartition(b")")[2].split()
+        return (int(facts[19]) + 1) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, LookupError):  # no /proc
+        return _now()
+
+
+def _read_told(root: Path, run: _Run) -> dict[str, int]:
+    """Return what the run was told of, and when, in nanoseconds since boot."""
     try:
         lines = files.read_plain(root / TOLD_FILE).decode("ascii", "replace").splitlines()
     except OSError:
-        return frozenset()
+        return {}
     words = [line.split(" ") for line in lines]
-    return frozenset(each[1] for each in words if len(each) == 2 and each[0] == run.key)
+    ours = [each for each in words if len(each) == 3 and each[0] == run.key]
+    return {ident: int(moment) for _, moment, ident in ours if moment.isdigit()}
 
 
 def _tell_once(root: Path, run: _Run, ids: list[str], tell_now: Callable[[], None]) -> None:
@@ -108,19 +133,19 @@ def _tell_once(root: Path, run: _Run, ids: list[str], tell_now: Callable[[], Non
         with suppress(OSError):
             files.write_all(fd, b"\n")  # takes the room on a full disk for what follows
             tell_now()
-            files.write_all(fd, "".join(f"{run.key} {each}\n" for each in ids).encode())
+            files.write_all(fd, "".join(f"{run.key} {_now()} {each}\n" for each in ids).encode())
     finally:
         os.close(fd)
 
 
-def _claim(spool: Spool, told: frozenset[str]) -> None:
+def _claim(spool: Spool, told: Collection[str]) -> None:
     for entry in spool.entries(State.INBOX, State.DEFERRED) if told else ():
         if entry.id in told:
             with suppress(OSError):
                 spool.claim(entry)
 
 
-def _later(spool: Spool, run: _Run, told: frozenset[str]) -> list[tuple[Entry, Digest]]:
+def _later(spool: Spool, run: _Run, told: Collection[str]) -> list[tuple[Entry, Digest]]:
     """Find what waits of the conversations that the run is about, in their order."""
     found = []
     for entry in spool.entries(State.INBOX, State.DEFERRED, limit=_WINDOW):
@@ -141,7 +166,7 @@ def _answer(name: str, text: str) -> dict[str, Any]:
 def main(argv: list[str]) -> int:
     """Tell; a fault is one line for whoever runs the agent, which goes on."""
     try:
-        tell(Path(argv[0]), sys.stdin.buffer.read())
+        tell(Path(argv[0]), sys.stdin.buffer.read(), since=_process_start())
     except OSError as error:
         with suppress(OSError):
             os.write(2, f"aap: {describe(error)}\n".encode("utf-8", "replace"))

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,6 +109,19 @@ def test_a_cli_that_is_gone_was_told_nothing(bench: Bench, message: Make) -> Non
     os.close(write)
     assert b"later" in answer_of(bench, "1", "Stop")
     assert bench.states() == {ident: "inbox"}
+
+
+def test_a_hook_that_runs_at_the_same_time_is_no_later_event(bench: Bench, message: Make) -> None:
+    ident = bench.spool.deliver(message("later", "A"))
+    command = [sys.executable, "-I", "-m", "aap.worker.hook", str(bench.workspace)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parallel:
+        time.sleep(0.02)  # two ticks of the clock that /proc has
+        assert b"later" in answer_of(bench, "1")
+        assert parallel.communicate(b'{"hook_event_name": "PostToolUse"}') == (b"", None)
+    assert bench.states() == {ident: "inbox"}, "its CLI may drop the answer yet"
+    event = b'{"hook_event_name": "PostToolUse"}'
+    assert subprocess.run(command, input=event, capture_output=True, check=True).stdout == b""
+    assert bench.states() == {ident: "active"}
 
 
 def test_the_command_ends_with_its_answer(bench: Bench, message: Make, tmp_path: Path) -> None:
