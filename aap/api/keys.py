@@ -15,7 +15,8 @@ class LiveKeys:
     """A key ring that is read again when its file has changed.
 
     Never opens what was closed: once there was a key, one is asked for until the API
-    starts again. A file that cannot be read leaves the keys that were known; where there
+    starts again, and once there was one that is a secret, the sample that everyone knows
+    is none. A file that cannot be read leaves the keys that were known; where there
     were none it closes, since somebody meant to have one.
     """
 
@@ -26,10 +27,16 @@ class LiveKeys:
         self._seen = self._look()
         self._ring = KeyRing.load(file, plain)
         self._required = self._ring.is_required
+        self._had_secret = not self._ring.lack
 
     def __len__(self) -> int:
         self._refresh()
         return max(len(self._ring), int(self._required))
+
+    @property
+    def lack(self) -> str:
+        """What is missing before other machines may be let in; nothing if nobody gets in."""
+        return self._ring.lack if self._ring or not self._required else ""
 
     def check(self, candidate: str | bytes) -> str | None:
         """Return the name of the key that `candidate` is, or None."""
@@ -48,12 +55,14 @@ class LiveKeys:
         if seen == self._seen:
             return
         try:
-            self._ring = KeyRing.load(self._file, self._plain)
+            has_sample = not self._had_secret
+            self._ring = KeyRing.load(self._file, self._plain, with_sample=has_sample)
         except ConfigError:  # to be read again at the next look: descriptors may have run out
             self._required = True
             return
         self._seen = seen
         self._required = self._required or self._ring.is_required
+        self._had_secret = self._had_secret or not self._ring.lack
 
     def _look(self) -> tuple[int, ...] | None:
         try:

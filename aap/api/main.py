@@ -119,9 +119,9 @@ def _check_exposure(sockets: Sequence[socket.socket], keys: LiveKeys) -> None:
         for sock in sockets
         if sock.family != socket.AF_UNIX and not is_loopback(sock.getsockname()[0])
     ]
-    if open_to_all and not len(keys):
+    if open_to_all and keys.lack:
         raise ConfigError(
-            f"{open_to_all[0]} is reachable from other machines, and there is no key",
+            f"{open_to_all[0]} is reachable from other machines, and {keys.lack}",
             hint="make one with: aap key new NAME",
         )
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from aap import config
 from aap.cli import output
-from aap.cli.place import Place
+from aap.cli.place import Place, at_workspace
 from aap.config import Finding, Loaded, Origin, Setting
 from aap.errors import ConfigError, Exit, NotFoundError, UsageError
 from aap.mode import find_mode, in_mode, install_command
@@ -30,6 +31,7 @@ _WHEN = {
     "api": "when the API starts next, after an idle time of IDLE_EXIT at the latest",
     "none": "at once: each command and each run of the agent reads it anew",
 }
+_COMMANDS = ("AGENT_INIT_CLI", "AGENT_CLI")
 _KINDS = {
     "address": "an IP address",
     "choice": "one of the choices",
@@ -204,6 +206,7 @@ def _look(place: Place) -> tuple[list[Finding], list[Path]]:
         for name in [place.workspace] if place.workspace is not None else names:
             loaded = _try(name, place.config, findings)
             files |= dict.fromkeys(loaded.files if loaded else ())
+        findings |= dict.fromkeys(_exposure(place))
     except config.DoubtfulConfigError as error:
         findings |= dict.fromkeys(error.findings)
     return list(findings), list(files)
@@ -252,6 +255,10 @@ def set_value(place: Place, key: str, value: str, *, apply: bool = False) -> int
     changed = store.set_value(target, row.key, value)
     output.note(changed_in(row.key, target) if changed else f"{row.key} was so already in {target}")
     _say_if_hidden(place, row)
+    if row.key in _COMMANDS and value:
+        _say_if_agent_hides(place)
+    if row.key == "HOST" and not apply and _say_if_keyless(place):
+        return Exit.OK
     if changed or apply:
         put_in_force([row], target, apply=apply)
     return Exit.OK
@@ -301,6 +308,7 @@ def unset(place: Place, key: str, *, apply: bool = False) -> int:
 
 
 def _unset_secret(row: Setting) -> bool:
+    from aap.cli.key import say_if_closed
     from aap.config import keys
     from aap.config.load import secret_name
 
@@ -309,6 +317,7 @@ def _unset_secret(row: Setting) -> bool:
             keys.remove_key(config.keys_file(), KEY_NAME)
         except NotFoundError:
             return False
+        say_if_closed()
         return True
     file = config.secrets_folder() / secret_name(row)
     if not file.exists():
@@ -392,6 +401,43 @@ def _say_if_hidden(place: Place, row: Setting) -> None:
         output.note(f"  but {_origin(origin)} sets it too, and counts before")
 
 
+def _say_if_agent_hides(place: Place) -> None:
+    """Tell when AGENT names another agent than the commands do: AGENT counts before them."""
+    from aap.agents import find_agent
+
+    with suppress(ConfigError):
+        settings = config.load(workspace=place.workspace, config_file=place.config).settings
+        if settings.agent in ("", "custom"):
+            return
+        if find_agent("", settings.agent_init_cli, settings.agent_cli).name != settings.agent:
+            output.note(f"AGENT={settings.agent} counts before it")
+            output.note(f"  {at_workspace('aap config unset AGENT', place.workspace)}")
+
+
+def _say_if_keyless(place: Place) -> bool:
+    """Tell when HOST lets other machines in, and no key keeps them out."""
+    found = [each for each in _exposure(place) if each]
+    for each in found:
+        output.note(f"{each.message}, so aap refuses to run with it")
+        output.note(f"  {each.hint}")
+    return bool(found)
+
+
+def _exposure(place: Place) -> Iterator[Finding]:
+    """Find what `load` cannot: it reads no keys."""
+    from aap.config.keys import KeyRing
+
+    with suppress(ConfigError):
+        loaded = config.load(workspace=config.MAIN, config_file=place.config)
+        settings, origin = loaded.settings, loaded.origins["HOST"]
+        lack = KeyRing.load(config.keys_file(), settings.api_key).lack
+        if lack and not config.is_loopback(settings.host):
+            where = str(origin.file or origin.name)
+            said = f"HOST={settings.host} lets other machines in, and {lack}"
+            at = (origin.line, 1 if origin.line else 0)
+            yield Finding("open-without-key", where, said, *at, hint="aap key new NAME")
+
+
 def import_file(place: Place, source: str, *, apply: bool = False, as_json: bool = False) -> int:
     """Take over the settings of an ai-agent-proxy file."""
     from aap.config import takeover
@@ -424,5 +470,8 @@ def import_file(place: Place, source: str, *, apply: bool = False, as_json: bool
     for text in report.notes:
         output.note(output.harmless(text))
     output.note(f"settings are in {report.target}")
-    put_in_force(taken, report.target, apply=apply)
+    if any(step.key in _COMMANDS and step.action != "skipped" for step in report.steps):
+        _say_if_agent_hides(Place(None, place.config))
+    if apply or not _say_if_keyless(Place(None, place.config)):
+        put_in_force(taken, report.target, apply=apply)
     return Exit.OK

@@ -150,7 +150,7 @@ def _wish(loaded: Loaded, environ: dict[str, str], linger: bool | None, mode: st
     return Wish(
         host=settings.host,
         port=settings.port,
-        has_key=bool(KeyRing.load(config.keys_file(), settings.api_key)),
+        lack=KeyRing.load(config.keys_file(), settings.api_key).lack,
         workspaces=loaded.workspaces,
         secrets=config.secrets_folder(),
         python=sys.executable,

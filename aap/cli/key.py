@@ -96,9 +96,15 @@ def revoke(place: Place, name: str) -> int:
         raise NotFoundError(said, hint="aap config unset API_KEY") from None
     output.note(f'the key "{name}" no longer counts')
     with suppress(AapError, OSError):  # it is gone, whatever else may be wrong
-        if not keys.KeyRing.load(config.keys_file(), place.settings.api_key):
-            output.note(_closed())
+        say_if_closed(place.settings.api_key)
     return Exit.OK
+
+
+def say_if_closed(plain: str = "") -> None:
+    """Tell when the last key has gone, and what opens the API again. Raises ConfigError."""
+    ring = keys.KeyRing.load(config.keys_file(), plain)
+    if not ring and ring.is_required:
+        output.note(_closed())
 
 
 def _closed() -> str:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from aap.config.envfile import DoubtfulConfigError, Finding, read_text, unreadable
 from aap.config.files import locked, real_file, write_private
+from aap.config.load import SAMPLE_KEY
 from aap.errors import ConfigError, NotFoundError, UsageError, did_you_mean
 
 PLAIN_NAME = "API_KEY"
@@ -78,12 +79,17 @@ def _hash(key: str | bytes) -> bytes:
     return sha256(raw).digest()
 
 
+def _is_sample(key: Key) -> bool:
+    return key.hashed == _hash(SAMPLE_KEY)
+
+
 class KeyRing:
     """The keys that clients may use. False where there are none.
 
     `findings` say what is wrong with the file itself: others can read or change it.
     `is_required` says whether clients need a key: a file that has lost its last key still asks
     for one, which nobody has; where there is no file, and no other key, all are welcome.
+    The sample of ai-agent-proxy's README, which everyone knows, counts only where it is alone.
     """
 
     def __init__(
@@ -98,8 +104,10 @@ class KeyRing:
         self.is_required = is_required
 
     @classmethod
-    def load(cls, file: Path, plain: str = "") -> KeyRing:
+    def load(cls, file: Path, plain: str = "", *, with_sample: bool = True) -> KeyRing:
         """Read `file`, which may be missing, and add the plain key of the configuration.
+
+        Without `with_sample` the sample counts for nothing even where it is alone.
 
         Raises ConfigError for a file that is there and cannot be read, or has a line that
         is no key: to go on with fewer keys, or none, would open what was closed.
@@ -108,7 +116,9 @@ class KeyRing:
         keys = _parse(text or "", file)
         if plain:
             keys[PLAIN_NAME] = Key(_hash(plain), CLIENT)
-        return cls(keys, tuple(_look_at(file)), is_required=bool(plain) or text is not None)
+        own = {name: key for name, key in keys.items() if not _is_sample(key)}
+        counting = keys if with_sample and not own else own
+        return cls(counting, tuple(_look_at(file)), is_required=bool(plain) or text is not None)
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -117,6 +127,13 @@ class KeyRing:
     def names(self) -> tuple[str, ...]:
         """The names of all keys, as in the file."""
         return tuple(self._keys)
+
+    @property
+    def lack(self) -> str:
+        """What is missing before other machines may be let in, in words; empty if nothing is."""
+        if self._keys and all(map(_is_sample, self._keys.values())):
+            return "the only key is the sample of a README, which everyone knows"
+        return "" if self._keys else "there is no key"
 
     def check(self, candidate: str | bytes) -> str | None:
         """The name of the key that `candidate` is, or None.
@@ -161,6 +178,9 @@ def add_key(
         raise ConfigError(f'"{name}" is no name for a key', hint=hint)
     if not plain or plain != plain.strip() or not plain.isprintable():
         raise ConfigError("this is no key: it is empty, or has blanks or control characters")
+    if plain == SAMPLE_KEY:
+        said = "this is the sample of a README, which everyone knows"
+        raise ConfigError(said, hint=f"aap key new {name}")
     with locked(file.parent):
         text = _read(file) or ""
         known = _parse(text, file)

@@ -324,7 +324,7 @@ def _advice(settings: Settings, origins: dict[str, Origin]) -> Iterator[Finding]
             "API_KEY is the sample from a README, which everyone knows",
             origin.line,
             1 if origin.line else 0,
-            hint="give it a key of your own",
+            hint="aap key new NAME",
             harmless=True,
         )
 

@@ -130,6 +130,8 @@ def _reason_to_skip(line: _Line, lines: list[_Line]) -> str:
         return "aap has no such setting"
     if not line.value:
         return "it is empty"
+    if key == "API_KEY" and line.value == SAMPLE_KEY:
+        return "the sample of a README, which everyone knows, is no key: aap key new NAME"
     for other in lines:
         same = other.value and NAMES.get(other.name) == key and other is not line
         if same and (other.name == line.name) and other.number > line.number:
@@ -195,8 +197,6 @@ def _notes(seed_file: Path, lines: list[_Line]) -> list[str]:
     host = values.get("HOST", "")
     if host and not is_loopback(host) and host != "localhost":
         notes.append(f"HOST={host} lets other machines in, with a key only")
-    if values.get("API_KEY") == SAMPLE_KEY:
-        notes.append("the API key is the sample from a README, which everyone knows: change it")
     if seed_file.name == WORKSPACE_FILE:
         notes.append(
             f"where {seed_file.parent} is the workspace, {seed_file.name} is still read, before "

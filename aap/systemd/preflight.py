@@ -25,7 +25,7 @@ class Wish:
 
     host: str
     port: int
-    has_key: bool
+    lack: str  # of a key, in words, before other machines may be let in; or empty
     workspaces: Mapping[str, Path]
     secrets: Path
     python: str
@@ -67,10 +67,10 @@ def prepare(manager: Manager, wish: Wish) -> Plan:
 
 def _check_exposure(wish: Wish, listen: str) -> None:
     host = ports.split(listen)[0]
-    if wish.has_key or host.startswith("127.") or host == "::1":
+    if not wish.lack or host.startswith("127.") or host == "::1":
         return
     raise ConfigError(
-        f"HOST={wish.host} lets other machines in, and there is no key",
+        f"HOST={wish.host} lets other machines in, and {wish.lack}",
         hint="make one first (aap key new NAME), or: aap config set HOST 127.0.0.1",
     )
 

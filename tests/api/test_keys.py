@@ -13,8 +13,10 @@ from pathlib import Path
 import openai
 import pytest
 
+from aap.api.keys import LiveKeys
 from aap.config import keys_file
 from aap.config.keys import Scope, add_key, remove_key
+from aap.config.load import SAMPLE_KEY
 from aap.message import State
 from tests.api.conftest import CHAT, HELLO, Api, StartApi, ask, environment
 from tests.fixtures import bodies
@@ -333,3 +335,27 @@ def test_kinds_that_are_asked_for_are_enqueued(start_api: StartApi) -> None:
     assert api.post(bodies.heartbeat()).id == api.ids[0]
     assert api.post(bodies.cron()).status == 200
     assert len(api.inbox) == 1
+
+
+def test_the_sample_that_everyone_knows_opens_this_machine_alone(
+    start_api: StartApi, tmp_path: Path
+) -> None:
+    api = start_api(API_KEY=SAMPLE_KEY)
+    assert api.post(authorization=bearer(SAMPLE_KEY)).status == 200
+    api.stop()
+    command = [sys.executable, "-m", "aap.api", "--workspace", str(tmp_path), "--bind", "0.0.0.0:0"]
+    env = environment({"API_KEY": SAMPLE_KEY})
+    done = subprocess.run(command, check=False, env=env, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 78
+    assert "everyone knows" in done.stderr
+    assert "aap key new NAME" in done.stderr
+
+
+def test_the_sample_stays_closed_when_the_last_other_key_has_gone(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    add_key(file, "phone", "one")
+    keys = LiveKeys(file, SAMPLE_KEY)
+    assert keys.check(SAMPLE_KEY) is None
+    remove_key(file, "phone")
+    wait_until(lambda: (len(keys), keys.check("one")) == (1, None))
+    assert keys.check(SAMPLE_KEY) is None

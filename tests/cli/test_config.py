@@ -315,3 +315,53 @@ def test_a_broken_file_can_be_mended_by_the_commands_that_change_it(aap: Run, ho
     assert path.read_text() == "# mine\nPORT=7015\n"
     assert aap("config", "unset", "PORTT").returncode == 78
     assert aap("inbox", "ls").returncode == 0
+
+
+def test_a_host_for_others_needs_a_key_that_is_a_secret(
+    aap: Run, home: Path, user_file: Path
+) -> None:
+    set_ = aap("config", "set", "HOST", "0.0.0.0")
+    assert set_.returncode == 0
+    assert "there is no key" in set_.stderr and "aap key new NAME" in set_.stderr
+    assert "install" not in set_.stderr
+    checked = aap("config", "validate")
+    assert checked.returncode == 78
+    assert f"{user_file}:1" in checked.stdout and "aap key new NAME" in checked.stdout
+    found = json.loads(aap("doctor", "--only", "config.keys", "--json").stdout)["findings"]
+    assert [(each["severity"], each["fix"]) for each in found] == [("fail", "aap key new NAME")]
+    aap("key", "new", "phone")
+    assert aap("config", "validate").returncode == 0
+    assert "install" in aap("config", "set", "HOST", "::").stderr
+
+
+def test_the_seeds_sample_is_not_taken_for_a_secret(aap: Run, home: Path) -> None:
+    seed = home / "seed.conf"
+    seed.write_text("HOST=0.0.0.0\nAPI_KEY=aibot_<your-key-something>\n")
+    done = aap("config", "import", str(seed))
+    assert done.returncode == 0
+    assert "aap key new NAME" in done.stdout
+    assert "there is no key" in done.stderr
+    assert aap("config", "validate", "--config", str(seed)).returncode == 78
+    aap("config", "set", "HOST", "127.0.0.1")
+    seed.write_text("API_KEY=aibot_<your-key-something>\n")
+    assert aap("config", "validate", "--config", str(seed)).returncode == 0
+    found = json.loads(aap("doctor", "--config", str(seed), "--json").stdout)["findings"]
+    keys = [each for each in found if each["id"] == "config.keys"]
+    assert [(each["severity"], each["fix"]) for each in keys] == [("warn", "aap key new NAME")]
+
+
+def test_an_agent_that_counts_before_imported_commands_is_named(aap: Run, home: Path) -> None:
+    aap("config", "set", "AGENT", "echo")
+    seed = home / "seed.conf"
+    seed.write_text("AGENT_CLI='codex resume --last'\n")
+    done = aap("config", "import", str(seed))
+    assert "AGENT=echo counts before it\n  aap config unset AGENT\n" in done.stderr
+    aap("config", "unset", "AGENT")
+    assert "counts before" not in aap("config", "import", str(seed)).stderr
+
+
+def test_unsetting_the_last_key_says_that_nobody_gets_in(aap: Run, home: Path) -> None:
+    aap("config", "set", "API_KEY", "abc")
+    done = aap("config", "unset", "API_KEY")
+    assert "no client gets in" in done.stderr
+    assert "rm " in done.stderr

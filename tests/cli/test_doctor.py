@@ -15,7 +15,8 @@ from harness.command import AAP, Run, Terminal, chat, environment, execute
 from harness.pairs import both_ways, checks_with_a_pair, seen
 
 from aap import __version__, copies, shared, skillset
-from aap.cli.checks import CHECKS, Finding, Patient, examine
+from aap.cli.checks import CHECKS, Finding, Patient, _in_place, examine
+from aap.cli.checks.finding import INSTALL
 from aap.cli.place import Place
 from aap.errors import Exit
 from aap.inbox import Pause, Spool, write_pause
@@ -498,3 +499,16 @@ def test_a_cure_that_fails_is_told(aap: Run, spool: Spool) -> None:
 
 def test_every_check_has_a_test_that_breaks_the_thing_and_mends_it() -> None:
     assert checks_with_a_pair() == set(CHECKS)
+
+
+def test_what_the_units_read_is_judged_and_their_file_named(home: Path, aap: Run) -> None:
+    named = home / "seed.conf"
+    named.write_text("API_KEY=abc\nPORT=7099\n")
+    environ = {"AAP_CONFIG": str(named)}
+    plan = Plan("python3", "127.0.0.1:7099", {}, home / "secrets", environ=environ)
+    record.write(record.Record(__version__, plan, ()))
+    patient = Patient(Place())
+    assert look("config.keys").text == "clients need a key"
+    assert look("socket.port").severity == "ok"
+    assert _in_place(patient, INSTALL) == f"aap --config {named} install --user"
+    assert _in_place(Patient(Place(config=str(named))), INSTALL) == INSTALL

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from aap.config.keys import CLIENT, PLAIN_NAME, KeyRing, Scope, add_key, new_key, remove_key
+from aap.config.load import SAMPLE_KEY
 from aap.errors import ConfigError, NotFoundError, UsageError
 
 
@@ -190,3 +191,16 @@ def test_a_scope_that_is_none_closes_the_door(file: Path, scopes: str) -> None:
     file.write_text(file.read_text().replace("\n", f" {scopes}\n"))
     with pytest.raises(ConfigError, match=":1:1: this "):
         KeyRing.load(file)
+
+
+def test_the_sample_that_everyone_knows_counts_only_where_it_is_alone(file: Path) -> None:
+    with pytest.raises(ConfigError, match="everyone knows"):
+        add_key(file, "mine", SAMPLE_KEY)
+    alone = KeyRing.load(file, SAMPLE_KEY)
+    assert alone.check(SAMPLE_KEY) == PLAIN_NAME
+    assert "everyone knows" in alone.lack
+    assert not KeyRing.load(file, SAMPLE_KEY, with_sample=False)
+    add_key(file, "phone", "one")
+    beside = KeyRing.load(file, SAMPLE_KEY)
+    assert (beside.names, beside.check(SAMPLE_KEY), beside.lack) == (("phone",), None, "")
+    assert KeyRing.load(file.with_name("none")).lack == "there is no key"

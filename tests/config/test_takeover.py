@@ -27,19 +27,21 @@ def actions(report: ImportReport) -> list[tuple[str, str]]:
     return [(step.key, step.action) for step in report.steps]
 
 
-def test_the_sample_is_taken_over_and_its_key_hashed(source: Path, home: Path) -> None:
+def test_the_sample_is_taken_over_without_its_key_that_everyone_knows(
+    source: Path, home: Path
+) -> None:
     source.write_text(SAMPLE)
     report = take(source)
     assert actions(report) == [
         ("HOST", "taken"),
         ("PORT", "taken"),
         ("WORKSPACE", "taken"),
-        ("API_KEY", "hashed"),
+        ("API_KEY", "skipped"),
         ("AGENT_INIT_CLI", "taken"),
         ("AGENT_CLI", "taken"),
     ]
     assert report.changed
-    assert [note for note in report.notes if "sample" in note]
+    assert report.steps[3].note.endswith("is no key: aap key new NAME")
     assert [note for note in report.notes if "HOST=0.0.0.0" in note]
     settings = load().settings
     assert settings.agent_cli == (
@@ -47,12 +49,12 @@ def test_the_sample_is_taken_over_and_its_key_hashed(source: Path, home: Path) -
     )
     assert (settings.host, settings.api_key) == ("0.0.0.0", "")
     assert settings.workspace == home / ".openclaw" / "workspace"
-    assert KeyRing.load(keys_file()).check("aibot_<your-key-something>") == "imported"
+    assert not keys_file().exists()
     assert source.read_text() == SAMPLE
 
 
 def test_a_second_time_changes_nothing(source: Path) -> None:
-    source.write_text(SAMPLE + "A2A_KEY=hush\n")
+    source.write_text(SAMPLE.replace("<your-key-something>", "mine") + "A2A_KEY=hush\n")
     take(source)
     before = {path: path.stat().st_ino for path in user_file().parent.rglob("*")}
     report = take(source)

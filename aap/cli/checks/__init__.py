@@ -7,11 +7,12 @@ nothing that stays. A new check is a function and a line in `CHECKS`.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
 from aap.cli.checks import agents, machine, others, service, settings, spools, ways
-from aap.cli.checks.finding import FAIL, Check, Finding, Patient, Unasked
+from aap.cli.checks.finding import FAIL, INSTALL, Check, Finding, Patient, Unasked
 from aap.errors import AapError, NotRunningError, describe
 from aap.mode import in_mode
 
@@ -96,10 +97,17 @@ CHECKS: dict[str, Check] = {
 def examine(patient: Patient, ids: Sequence[str]) -> list[Finding]:
     """Run the checks of these ids. What a check raises is a finding too."""
     return [
-        replace(each, id=name, why=CHECKS[name].why, fix=in_mode(each.fix))
+        replace(each, id=name, why=CHECKS[name].why, fix=_in_place(patient, each.fix))
         for name in ids
         for each in _examine(patient, CHECKS[name])
     ]
+
+
+def _in_place(patient: Patient, fix: str) -> str:
+    """Have a cure be for the aap that is meant, and its units read on what they read."""
+    if file := patient.units_file:  # without it they would read the defaults from then on
+        fix = fix.replace(INSTALL, f"aap --config {shlex.quote(file)} install --user")
+    return in_mode(fix)
 
 
 def _examine(patient: Patient, check: Check) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -108,9 +109,22 @@ class Patient:
     @cached_property
     def loaded(self) -> Loaded:
         """The API's configuration, which is that of `main`. Raises ConfigError."""
-        if self.place.loaded.name == config.MAIN:
+        if self.place.loaded.name == config.MAIN and not self.units_file:
             return self.place.loaded
-        return config.load(workspace=config.MAIN, config_file=self.place.config)
+        return config.load(workspace=config.MAIN, config_file=self.config_file)
+
+    @cached_property
+    def units_file(self) -> str | None:
+        """The file that the units were told to read, where this shell names none."""
+        if self.place.config or os.environ.get("AAP_CONFIG"):
+            return None
+        known = record.read(self.manager.mode)
+        return known.plan.environ.get("AAP_CONFIG") if known else None
+
+    @property
+    def config_file(self) -> str | None:
+        """The file that the checks judge by: what runs counts, and not what a shell forgot."""
+        return self.place.config or self.units_file
 
     @property
     def paths(self) -> Mapping[str, Path]:
@@ -121,7 +135,7 @@ class Patient:
     @cached_property
     def sites(self) -> tuple[Site, ...]:
         """The same, each to be looked at."""
-        return tuple(Site(name, path, self.place.config) for name, path in self.paths.items())
+        return tuple(Site(name, path, self.config_file) for name, path in self.paths.items())
 
     @property
     def home(self) -> Path:

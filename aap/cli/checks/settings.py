@@ -36,8 +36,9 @@ def config_parse(patient: Patient) -> Found:
         yield _unreadable(error, "aap config edit")
         return
     for each in loaded.findings:
-        detail = _in_a_line(str(each), each.hint)
-        yield Finding(NOTE, "a line is doubtful", "aap config edit", detail=detail)
+        if each.code != "sample-key":  # config.keys says it
+            detail = _in_a_line(str(each), each.hint)
+            yield Finding(NOTE, "a line is doubtful", _edit(loaded, each.where), detail=detail)
     for site in patient.sites:
         try:
             site.settings  # noqa: B018 - raises where its own file cannot be read
@@ -45,6 +46,11 @@ def config_parse(patient: Patient) -> Found:
             yield _unreadable(error, f"aap -w {site.name} config edit")
             return
     yield Finding(OK, ", ".join(map(str, loaded.files)) or "no file, all defaults")
+
+
+def _edit(loaded: Loaded, where: str) -> str:
+    own = str(config.workspace_file(loaded.settings.workspace))
+    return "aap -w main config edit" if where == own else "aap config edit"
 
 
 def _unreadable(error: ConfigError, fix: str) -> Finding:
@@ -79,13 +85,28 @@ def config_secret(patient: Patient) -> Found:
 
 
 def config_keys(patient: Patient) -> Found:
-    """Read the file of hashed keys."""
+    """Read the file of hashed keys, and what HOST asks of them."""
     from aap.config.keys import KeyRing
 
-    ring = KeyRing.load(config.keys_file(), settings_of(patient).api_key)
+    settings = settings_of(patient)
+    ring = KeyRing.load(config.keys_file(), settings.api_key)
     for each in ring.findings:
         yield Finding(WARN, str(each).splitlines()[0], each.hint)
-    yield Finding(OK, "clients need a key" if ring else "no key: clients on this machine need none")
+    if ring.lack and not config.is_loopback(settings.host):
+        said = f"HOST={settings.host} lets other machines in, and {ring.lack}"
+        yield Finding(FAIL, said, "aap key new NAME")
+    elif ring:
+        said = f"only this machine can connect, but {ring.lack}"
+        yield (
+            Finding(WARN, said, "aap key new NAME")
+            if ring.lack
+            else Finding(OK, "clients need a key")
+        )
+    elif ring.is_required:
+        said = f"no key is left, so no client gets in by TCP; {config.keys_file()} is empty"
+        yield Finding(WARN, said, "aap key new NAME")
+    else:
+        yield Finding(OK, "no key: clients on this machine need none")
 
 
 def config_units(patient: Patient) -> Found:
@@ -98,9 +119,13 @@ def _compare(patient: Patient, site: Site) -> Found:
     environ = {"HOME": str(patient.home)} | patient.unit_environment(site)
     there = config.load(workspace=str(site.path), environ=environ)
     here = config.load(workspace=str(site.path), config_file=patient.place.config)
-    different = [
-        key for key in config.SETTINGS if key not in _ELSEWHERE and _differs(key, here, there)
-    ]
+    different = [key for key in config.SETTINGS if _differs(key, here, there)]
+    if patient.units_file and different:
+        said = f"the units read {patient.units_file}, and this shell does not"
+        fix = f"export AAP_CONFIG={shlex.quote(patient.units_file)}"
+        yield Finding(WARN, said, fix, f"{', '.join(different)} not the same")
+        return
+    different = [key for key in different if key not in _ELSEWHERE]
     for key in different:
         values = f"{_shown(key, here)} here, {_shown(key, there)} there"
         said = f"{key} is not the same in the units"
@@ -116,7 +141,8 @@ def _differs(key: str, here: Loaded, there: Loaded) -> bool:
 
 def _shown(key: str, loaded: Loaded) -> str:
     row = config.SETTINGS[key]
-    return "…" if row.secret else str(getattr(loaded.settings, row.attribute)) or "empty"
+    text = str(getattr(loaded.settings, row.attribute))
+    return ("set" if row.secret else text) if text else "not set"
 
 
 def _same_again(key: str, here: Loaded, environ: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aap import config
 from aap.cli import output
@@ -31,6 +32,9 @@ from aap.errors import AapError
 from aap.mode import USER
 from aap.systemd import ports, units
 from aap.systemd.status import WorkspaceUnits
+
+if TYPE_CHECKING:
+    from aap.config.keys import KeyRing
 
 LOGS = "aap logs --today"
 WAITS_TOO_LONG = 60.0  # seconds in inbox/ after which nobody seems to come
@@ -60,7 +64,10 @@ def socket_port(patient: Patient) -> Found:
         yield Finding(OK, f"{listen}, as HOST and PORT say")
     else:
         said = f"the socket was installed for {listen}, but HOST and PORT say {wanted}"
-        yield Finding(WARN, said, INSTALL, safe=True)
+        lack = not config.is_loopback(settings.host) and _ring(patient).lack
+        # config.keys tells what is missing, without which an installation refuses.
+        yield Finding(WARN, said, f"aap key new NAME && {INSTALL}" if lack else INSTALL,
+                      safe=not lack)  # fmt: skip
 
 
 def socket_file(patient: Patient) -> Found:
@@ -86,18 +93,25 @@ def socket_file(patient: Patient) -> Found:
 
 def socket_exposed(patient: Patient) -> Found:
     """Look whether other machines can post messages, and need a key."""
-    from aap.config.keys import KeyRing
-
     found = [
         stream for stream in _streams(patient) if not config.is_loopback(ports.split(stream)[0])
     ]
     if not found:
         yield Finding(OK, "only this machine can connect")
-    elif KeyRing.load(config.keys_file(), settings_of(patient).api_key):
+    elif not (ring := _ring(patient)).lack:
         yield Finding(NOTE, f"other machines can connect to {', '.join(found)}, with a key")
+    elif ring:
+        said = f"other machines can connect to {', '.join(found)}, and {ring.lack}"
+        yield Finding(FAIL, said, "aap key new NAME")
     else:
         fix = f"aap config set HOST 127.0.0.1 && {INSTALL}"
         yield Finding(FAIL, f"other machines can connect to {', '.join(found)} without a key", fix)
+
+
+def _ring(patient: Patient) -> KeyRing:
+    from aap.config.keys import KeyRing
+
+    return KeyRing.load(config.keys_file(), settings_of(patient).api_key)
 
 
 def _streams(patient: Patient) -> set[str]:
