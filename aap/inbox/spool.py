@@ -94,6 +94,7 @@ class Spool:
         self._inbox = str(self.folder(State.INBOX))
         self._notes = Notes(root)
         self._clock: IdClock | None = None
+        self._untimed: dict[str, float] = {}  # when deferred ones are due whose files do not say so
         self._unsynced: dict[Path, None] | None = None  # folders, within `together`
 
     def folder(self, state: State) -> Path:
@@ -364,7 +365,8 @@ class Spool:
         """Seconds since the epoch at which a deferred message is due; None for any other."""
         if entry.state is not State.DEFERRED:
             return None
-        return entry.path.stat(follow_symlinks=False).st_mtime
+        due = entry.path.stat(follow_symlinks=False).st_mtime
+        return max(due, self._untimed.get(entry.id, 0.0))
 
     # Notes
 
@@ -494,11 +496,14 @@ class Spool:
         return self._move(entry, State.DEFERRED, self._older(entry))
 
     def _set_time(self, entry: Entry, at: float) -> None:
-        # Where that cannot be, as with another user's file, the message is due at once. It is
+        # Where that cannot be, as with another user's file, the message is due at once for
+        # all but this process, which would else use up its attempts in a moment. It is
         # an attempt older all the same: one that stayed where it was would be run again
         # without end. A copy of our own, put in its place, could bring a settled one back.
-        with suppress(OSError):
+        try:
             os.utime(entry.path, (at, at))
+        except OSError:
+            self._untimed[entry.id] = at
 
     def fail(self, entry: Entry, reason: str) -> Entry:
         """Give a message up, one attempt older."""
