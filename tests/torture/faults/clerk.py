@@ -9,7 +9,7 @@ from functools import partial
 
 from aap.errors import Exit
 from torture.faults.commands import Command
-from torture.faults.sabotage import FOR_EVER, Case, Fault, plan
+from torture.faults.sabotage import CHANGE, FOR_EVER, Case, Fault, plan
 from torture.faults.world import Ended, Stage
 
 # The exit codes by which aap says what kind of fault it was, as aap(1) has them.
@@ -68,6 +68,8 @@ def _judge_again(stage: Stage, command: Command, fault: Fault, again: Ended) -> 
         return  # to be deleted, and gone by the first try, of which that was not sure
     if "perhaps sent" in again.err and fault.count == FOR_EVER and not _chat(stage):
         return  # its notes took nothing any more: too careful, but never sent twice
+    if fault.call == CHANGE and fault.count == FOR_EVER:
+        undone = []  # what could not be put back either may have been done twice
     yield from undone
     if again.code:
         yield f"it does not work when the fault is gone: {again.code} {again.said!r}"
