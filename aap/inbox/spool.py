@@ -85,8 +85,9 @@ def _pick(found: list[tuple[State, str]], limit: int, newest: bool) -> list[tupl
 class Spool:
     """The spool below one folder, `<workspace>/.ai-agent-proxy`.
 
-    Nothing is cached but the clock of ids: the folders are the truth, and other
-    processes change them at any time. Methods raise OSError as the kernel gives it.
+    Nothing is kept but the clock of ids and times that files did not take: the folders are
+    the truth, and other processes change them at any time. Methods raise OSError as the
+    kernel gives it.
     """
 
     def __init__(self, root: Path) -> None:
