@@ -35,7 +35,7 @@ class Person(threading.Thread):
         left = 0
         for number in range(self.count):
             if left == 0:
-                left = random.randint(1, 40)
+                left = random.randint(1, min(40, max(2, self.count // 3)))
                 time.sleep(random.uniform(0, 2 * self.pause))
             left -= 1
             text = f"{self.title} {number}"

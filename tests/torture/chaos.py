@@ -89,7 +89,7 @@ def _write(site: Site, trouble: Trouble, scale: Scale) -> tuple[dict[str, str], 
     with output.open("w") as printed:
         crowd = user.start(command, stdout=printed)
         try:
-            while crowd.poll() is None:
+            while crowd.poll() is None or trouble.rounds < 1:
                 trouble.make()
                 time.sleep(random.uniform(0.2, 1.8) * scale.calm)
         finally:

@@ -35,6 +35,7 @@ class Trouble:
             "clock set": self._set_clock,
         }
         self._deck: Iterator[str] = iter(())
+        self.rounds = -1  # how often all kinds have had their turn
         self._end: tuple[float, Callable[[], object]] | None = None
         self._sign = -1
         self.counts: Counter[str] = Counter()
@@ -50,6 +51,7 @@ class Trouble:
             return
         kind = next(self._deck, "")
         if not kind:
+            self.rounds += 1
             self._deck = iter(random.sample(list(self._kinds), len(self._kinds)))
             kind = next(self._deck)
         if self._kinds[kind]() is not False:
