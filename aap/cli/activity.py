@@ -19,6 +19,7 @@ from aap.inbox import Pause, Spool, read_pause
 from aap.log import Line, parse_line
 from aap.message import State, id_time
 
+OUTAGE = "OUTAGE"  # the file of a spool by which the worker tells
 _TAIL = 1 << 20  # bytes of a day's log in which the last run is looked for
 
 
@@ -101,7 +102,7 @@ def _next_retry(spool: Spool) -> float | None:
 def read_outage(root: Path) -> Outage | None:
     """Return the agent's outage that the worker wrote down, if there is one."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        values = json.loads(files.read_plain(root / "OUTAGE"))
+        values = json.loads(files.read_plain(root / OUTAGE))
         return Outage(str(values["reason"]), float(values["since"]), float(values["retry_at"]))
     return None
 

@@ -7,12 +7,15 @@ import shlex
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aap import files
 from aap.cli import output
 from aap.cli.place import Place
 from aap.errors import AapError, Exit, NotFoundError, NotRunningError
+
+if TYPE_CHECKING:
+    from aap.inbox import Spool
 
 
 def show(place: Place, *, as_json: bool = False) -> int:
@@ -30,7 +33,7 @@ def show(place: Place, *, as_json: bool = False) -> int:
         "prompt": "stdin" if agent.prompt_on_stdin else "argument",
         "mid_run_notices": agent.hooks is not None,
         "session_of": settings.session,
-        "sessions": _sessions(place),
+        "sessions": _sessions(place, agent.key),
         "notes": list(agent.notes),
     }
     if as_json:
@@ -49,15 +52,17 @@ def show(place: Place, *, as_json: bool = False) -> int:
     return Exit.OK
 
 
-def _sessions(place: Place) -> list[dict[str, Any]]:
+def _sessions(place: Place, key: str) -> list[dict[str, Any]]:
+    """Return those that the next run may go on with: not another agent's."""
     found = []
     for path in sorted((place.spool.root / "sessions").glob("*.json")):
         try:
             facts = json.loads(files.read_plain(path))
         except (OSError, ValueError):
             continue
-        keys = ("conversation", "id", "started", "runs", "failures")
-        found.append({"slot": path.stem} | {key: facts.get(key) for key in keys})
+        members = ("conversation", "id", "started", "runs", "failures")
+        if isinstance(facts, dict) and facts.get("key") == key:
+            found.append({"slot": path.stem} | {each: facts.get(each) for each in members})
     return found
 
 
@@ -92,7 +97,8 @@ def _belongs(path: Path, conversation: str) -> bool:
 def test(place: Place, *, here: bool = False, as_json: bool = False) -> int:
     """Run the agent once, under the worker unit's own environment, and tell how it went.
 
-    With `here`, in this shell's. Returns Exit.FAILED if it did not answer.
+    With `here`, in this shell's; else a worker that sits out an outage of the agent tries
+    again at once where it answers. Returns Exit.FAILED if it did not.
     JSON: `aap.agent.test/1`.
     """
     if not here and not as_json:
@@ -102,7 +108,20 @@ def test(place: Place, *, here: bool = False, as_json: bool = False) -> int:
         output.write_json("aap.agent.test/1", under_unit=not here, **facts)
     else:
         _print_trial(facts, here=here)
+    if facts["verdict"] == "ok" and not here and try_at_once(place.spool) and not as_json:
+        output.note("messages that waited for it are tried again now")
     return Exit.OK if facts["verdict"] == "ok" else Exit.FAILED
+
+
+def try_at_once(spool: Spool) -> bool:
+    """Have a worker that sits out an outage try the agent again now; False where none does."""
+    from aap.cli.activity import OUTAGE
+
+    try:
+        (spool.root / OUTAGE).unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _try_under_unit(place: Place) -> dict[str, Any]:

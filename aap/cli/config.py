@@ -10,11 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from aap import config
+from aap import SPOOL_FOLDER, config
 from aap.cli import output
 from aap.cli.place import Place, at_workspace
 from aap.config import Finding, Loaded, Origin, Setting
-from aap.errors import ConfigError, Exit, NotFoundError, UsageError
+from aap.errors import AapError, ConfigError, Exit, NotFoundError, UsageError
 from aap.mode import find_mode, in_mode, install_command
 
 KEY_NAME = "default"  # of the API key that `set API_KEY` stores
@@ -259,6 +259,7 @@ def set_value(place: Place, key: str, value: str, *, apply: bool = False) -> int
         _say_if_agent_hides(place)
     if row.key == "HOST" and not apply and _say_if_keyless(place):
         return Exit.OK
+    _end_outages(place, [row], apply=apply)
     if changed or apply:
         put_in_force([row], target, apply=apply)
     return Exit.OK
@@ -303,6 +304,7 @@ def unset(place: Place, key: str, *, apply: bool = False) -> int:
         return Exit.OK
     output.note(changed_in(row.key, target))
     _say_if_hidden(place, row)
+    _end_outages(place, [row], apply=apply)
     put_in_force([row], None if row.secret else target, apply=apply)
     return Exit.OK
 
@@ -414,6 +416,34 @@ def _say_if_agent_hides(place: Place) -> None:
             output.note(f"  {at_workspace('aap config unset AGENT', place.workspace)}")
 
 
+def _end_outages(place: Place, rows: Sequence[Setting], *, apply: bool) -> None:
+    """Have a changed agent tried at once, or say how, where the old one was out of order."""
+    if not any(row.key in ("AGENT", *_COMMANDS) for row in rows):
+        return
+    from aap import identity
+    from aap.cli.activity import read_outage
+    from aap.cli.agent import try_at_once
+    from aap.inbox import Spool
+
+    with suppress(AapError):
+        loaded = config.load(workspace=place.workspace, config_file=place.config)
+        paths = (
+            loaded.workspaces
+            if place.workspace is None
+            else {loaded.name: loaded.settings.workspace}
+        )
+        for name, path in paths.items():
+            root = path / SPOOL_FOLDER
+            with identity.acting_for(root):
+                if read_outage(root) is None:
+                    continue
+                if apply:
+                    try_at_once(Spool(root))
+            test = at_workspace("aap agent test", name)
+            said = "messages that waited for the agent are tried again now"
+            output.note(said if apply else f"  {test}   tries it now, and then what waits for it")
+
+
 def _say_if_keyless(place: Place) -> bool:
     """Tell when HOST lets other machines in, and no key keeps them out."""
     found = [each for each in _exposure(place) if each]
@@ -472,6 +502,7 @@ def import_file(place: Place, source: str, *, apply: bool = False, as_json: bool
     output.note(f"settings are in {report.target}")
     if any(step.key in _COMMANDS and step.action != "skipped" for step in report.steps):
         _say_if_agent_hides(Place(None, place.config))
+    _end_outages(Place(None, place.config), taken, apply=apply)
     if apply or not _say_if_keyless(Place(None, place.config)):
         put_in_force(taken, report.target, apply=apply)
     return Exit.OK

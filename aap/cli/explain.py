@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aap.cli import output
-from aap.cli.activity import Run, look_at_spool, read_run
+from aap.cli.activity import LastRun, Run, look_at_spool, read_outage, read_run
 from aap.cli.inbox import read_digest
 from aap.cli.place import Place, at_workspace
 from aap.errors import AapError, ConfigError, Exit, NotRunningError
 from aap.inbox import Entry, Spool, is_visible
 from aap.message import State, id_time, parse_name
-from aap.mode import find_mode, install_command
+from aap.mode import find_mode, in_mode, install_command
 
 if TYPE_CHECKING:
     from aap.systemd.status import WorkspaceUnits
 
 _LIMITS = ("start-limit-hit", "unit-start-limit-hit", "trigger-limit-hit")
 _FOREIGN_TIME = 60.0  # seconds after which a file that wakes nobody is no file on its way
+_AS_IT_SHOULD = ": nothing runs, as it should be"
 _WINDOW = 1000  # messages that are looked into for who is before one
 _HISTORY_DAYS = 30 * 86400.0
 
@@ -162,7 +162,8 @@ def _conversation(spool: Spool, entry: Entry) -> str:
 def of_workspace(place: Place) -> Iterator[Cause]:
     """Say why messages of this workspace are not handled, or that there is no reason."""
     spool = place.spool
-    yield from _obstacles(place)
+    obstacles = [*_socket(), *_obstacles(place)]
+    yield from obstacles
     yield from _at_work(spool)
     queue = look_at_spool(spool.root)
     if queue.counts["inbox"]:
@@ -174,13 +175,41 @@ def of_workspace(place: Place) -> Iterator[Cause]:
         wait = queue.next_retry - time.time()
         when = f"in {output.age(wait)}" if wait > 0 else "now"
         said = f"{_messages(queue.counts['deferred'])} put off; the next try is due {when}"
+        said += _last_failure(queue.last_run)
         yield Cause("deferred", said, "aap inbox retry --all --state deferred", blocks=False)
     for state, verb in ((State.HOLD, "release"), (State.FAILED, "retry")):
         if number := queue.counts[state.value]:
             said = f"{_messages(number)} {'on hold' if verb == 'release' else 'given up'}"
+            said += _last_failure(queue.last_run) if state is State.FAILED else ""
             yield Cause(state.value, said, f"aap inbox {verb} --all --state {state.value}", False)
     if not any(queue.counts[state] for state in ("inbox", "active", "deferred")):
-        yield Cause("idle", "no message waits: nothing runs, as it should be", blocks=False)
+        as_it_should = "" if any(each.blocks for each in obstacles) else _AS_IT_SHOULD
+        yield Cause("idle", f"no message waits{as_it_should}", blocks=False)
+
+
+def _last_failure(run: LastRun | None) -> str:
+    if run is None or run.outcome not in ("failed", "lost") or not run.reason:
+        return ""
+    return f"; the last run failed {_ago(run.ended)}: {output.one_line(run.reason)}"
+
+
+def _socket() -> Iterator[Cause]:
+    """Look whether new messages get in, as far as systemd says."""
+    from aap.systemd import record, units
+    from aap.systemd.manager import Manager
+
+    manager = Manager()
+    with suppress(AapError):  # `_units` says it
+        if record.read(manager.mode) is None:
+            return
+        manager.check_reachable()
+        unit = manager.show(units.SOCKET)[units.SOCKET]
+        if unit.active != "active":
+            said = f"no new message gets in: {unit.name} is {unit.active}"
+            fix = (
+                manager.command("start", unit.name) if unit.load == "loaded" else install_command()
+            )
+            yield Cause("socket", said, fix)
 
 
 def _obstacles(place: Place) -> Iterator[Cause]:
@@ -198,7 +227,10 @@ def _obstacles(place: Place) -> Iterator[Cause]:
         when = f"in {output.age(wait)}" if wait > 0 else "at the worker's next start"
         reason = output.one_line(outage.reason)
         said = f"the agent has been out of order since {_ago(outage.since)}, because {reason}"
-        yield Cause("outage", f"{said}; the next try is {when}", _restart(place))
+        if queue.run:  # to start the worker again would end the very run that may mend it
+            yield Cause("outage", f"{said}; a run tries it now", blocks=False)
+        else:
+            yield Cause("outage", f"{said}; the next try is {when}", _restart(place))
     yield from _space(place)
     yield from _strays(spool)
 
@@ -278,6 +310,7 @@ def _restart(place: Place) -> str:
 
 def _agent(place: Place) -> Iterator[Cause]:
     from aap.agents import find_agent
+    from aap.cli.programs import look_for
     from aap.systemd import record
 
     settings = place.settings
@@ -289,10 +322,9 @@ def _agent(place: Place) -> Iterator[Cause]:
     known = record.read(find_mode())
     path = known.plan.environ.get("PATH") if known else None
     search = path or os.environ.get("PATH", os.defpath)
-    for command in dict.fromkeys(words[0] for words in (agent.fresh, agent.resume) if words):
-        if shutil.which(command, path=search) is None:
-            said = f"the agent's command {command} is not found in the units' PATH"
-            yield Cause("agent", said, f"{install_command()}, from a shell that finds it")
+    for each in look_for(agent, settings, search):
+        if not each.path:
+            yield Cause("agent", each.trouble, in_mode(each.fix))
 
 
 def _space(place: Place) -> Iterator[Cause]:
@@ -333,6 +365,8 @@ def _is_old(path: os.PathLike[str]) -> bool:
 def _at_work(spool: Spool) -> Iterator[Cause]:
     if run := read_run(spool):
         yield _running(run)
+    elif spool.lock_holder() and read_outage(spool.root):
+        yield Cause("worker", "the worker sits out the agent's outage", blocks=False)
     elif spool.lock_holder():
         yield Cause("worker", "the worker is at work between two runs", blocks=False)
 

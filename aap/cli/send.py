@@ -19,7 +19,7 @@ from aap.errors import (
     TryAgainError,
     UsageError,
 )
-from aap.mode import SYSTEM, find_mode
+from aap.mode import SYSTEM, find_mode, install_command
 
 TIMEOUT = 30.0
 
@@ -84,7 +84,25 @@ def _post(place: Place, path: str, body: bytes, stream: bool) -> tuple[str, str,
             problems.append(f"{via}: {error.strerror or error}")
             continue
         return (via, *_exchange(connection, path, body, headers, stream))
-    raise NotRunningError(f"nothing listens ({'; '.join(problems)})", hint="aap status")
+    raise NotRunningError(f"nothing listens ({'; '.join(problems)})", hint=_hint())
+
+
+def _hint() -> str:
+    """The command that has somebody listen."""
+    from aap.systemd import record, units
+    from aap.systemd.manager import Manager
+
+    manager = Manager()
+    if record.read(manager.mode) is None:
+        return install_command()
+    try:
+        manager.check_reachable()
+        socket_unit = manager.show(units.SOCKET)[units.SOCKET]
+    except NotRunningError as error:
+        return error.hint
+    if socket_unit.active == "active":
+        return "aap doctor --only socket"
+    return manager.command("start", units.SOCKET)
 
 
 def _ways(place: Place) -> list[tuple[str, http.client.HTTPConnection]]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Row = tuple[str, str]
 
+_START = 2.0  # seconds that a worker may take to be started for a message
+
 _OUTCOMES = {
     "ok": ("ended well", ""),
     "failed": ("failed", "red"),
@@ -191,7 +193,7 @@ def _rows(each: View) -> list[Row]:
     now, queue = time.time(), each.queue
     rows = [("inbox", _inbox(each))]
     if each.units:
-        rows.append(("worker", _worker(each.units.worker)))
+        rows.append(("worker", _worker(each.units.worker, queue, now)))
     rows += [("agent", _at_work(each, now)), ("messages", _counts(queue, now))]
     if queue.next_retry is not None:
         rows.append(("next retry", _when(queue.next_retry - now)))
@@ -229,12 +231,16 @@ def _watch(each: WorkspaceUnits) -> str:
     return ("watched" if each.watch.is_armed else "watched, but not after a reboot") + timer
 
 
-def _worker(worker: Unit) -> str:
+def _worker(worker: Unit, queue: Queue, now: float) -> str:
     from aap.systemd.status import state_of
 
     state = state_of(worker)
     if state == "running":
         return output.paint(f"running for {_age_of(worker)} (pid {worker.pid})", "green")
+    if state == "idle" and queue.pause:
+        return "idle while the workspace is paused"
+    if state == "idle" and queue.oldest and now - queue.oldest_at > _START:
+        return output.paint("idle, although messages wait", "yellow")
     if state == "idle":
         return "idle, as it should be while nothing waits"
     return output.paint(_trouble(worker, state), "red" if state == "failed" else "yellow")
@@ -252,21 +258,24 @@ def _trouble(unit: Unit, state: str) -> str:
 
 def _at_work(each: View, now: float) -> str:
     queue = each.queue
+    trouble = output.paint(output.one_line(each.trouble), "red") + "; aap config validate"
+    if queue.run:
+        said = output.paint(_run(queue.run, now, after_outage=queue.outage is not None), "green")
+        return f"{said}; {trouble}" if each.trouble else said
+    if each.trouble:
+        return trouble
     if queue.outage:
         reason, wait = output.one_line(queue.outage.reason), queue.outage.retry_at - now
         since = output.age(now - queue.outage.since)
         return output.paint(f"out of order for {since}: {reason}; next try {_when(wait)}", "red")
-    if queue.run:
-        return output.paint(_run(queue.run, now), "green")
-    if each.trouble:
-        return output.paint(output.one_line(each.trouble), "red") + "; aap config validate"
     if each.agent:
         return f"{each.agent}, idle"
     return output.paint("none is configured", "yellow") + "; aap config set AGENT codex"
 
 
-def _run(run: Run, now: float) -> str:
-    said = f"{run.agent} at work for {output.age(now - run.started)} (pid {run.pid})"
+def _run(run: Run, now: float, *, after_outage: bool) -> str:
+    before = "; was out of order before" if after_outage else ""
+    said = f"{run.agent} at work for {output.age(now - run.started)} (pid {run.pid}{before})"
     if not run.ids:
         return f"{said}, opening a session"
     messages = run.ids[0] if len(run.ids) == 1 else output.counted(len(run.ids), "message")

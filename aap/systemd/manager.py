@@ -184,6 +184,8 @@ def check_runtime_folder() -> None:
         raise NotRunningError(
             "XDG_RUNTIME_DIR is not set, as it happens after su, sudo and in cron", hint=export
         )
+    if given and not Path(given).is_dir() and expected.is_dir():
+        raise NotRunningError(f"XDG_RUNTIME_DIR={given} is no folder", hint=export)
     if not given or not Path(given).is_dir():
         missing = f"the folder {given} is missing" if given else "XDG_RUNTIME_DIR is not set"
         raise NotRunningError(

@@ -33,6 +33,7 @@ from aap.worker.upkeep import readmit, recover
 from aap.worker.voice import tell_chat, tell_operator
 
 _PAUSE_POLL = 0.5
+_OUTAGE_POLL = 0.5
 # Seconds that a worker lives at least where systemd starts the next one at once: else
 # messages that come one by one to a quick agent would have one started for each.
 _SHORTEST_LIFE = 0.5
@@ -274,8 +275,8 @@ class Worker:
         if is_new:
             tell_operator(self._settings, self._log, "outage", reason)
         deadline = time.monotonic() + delay
-        while not self._stop.asked and time.monotonic() < deadline:
-            self._stop.wait(deadline - time.monotonic())
+        while not (self._stop.asked or self._outage.is_lifted) and time.monotonic() < deadline:
+            self._stop.wait(min(_OUTAGE_POLL, max(0.0, deadline - time.monotonic())))
 
     def _end_outage(self) -> None:
         if self._outage.end():

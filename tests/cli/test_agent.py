@@ -5,13 +5,19 @@ import time
 
 from harness.command import Run
 
+from aap.agents import find_agent
 from aap.inbox import Spool
 
 
 def put_session(spool: Spool, slot: str, conversation: str = "") -> None:
     folder = spool.root / "sessions"
     folder.mkdir(exist_ok=True)
-    facts = {"key": "k", "id": f"id-{slot}", "started": time.time() - 90, "runs": 3}
+    facts = {
+        "key": find_agent("claude", "", "").key,
+        "id": f"id-{slot}",
+        "started": time.time() - 90,
+        "runs": 3,
+    }
     (folder / f"{slot}.json").write_text(json.dumps(facts | {"conversation": conversation}))
 
 
@@ -33,6 +39,7 @@ def test_sessions_are_shown_and_forgotten(aap: Run, spool: Spool, documents) -> 
         "telegram/default/42: id-abc, 1 min old, 3 runs"
         in aap("agent", "show", AAP_AGENT="claude").stdout
     )
+    assert documents("agent", "show", AAP_AGENT="codex")[0]["sessions"] == []  # of another agent
     assert aap("agent", "init", "--conversation", "telegram/default/42").returncode == 0
     assert [path.stem for path in (spool.root / "sessions").iterdir()] == ["workspace"]
     assert aap("agent", "init", "--conversation", "nobody").returncode == 5

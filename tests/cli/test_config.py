@@ -365,3 +365,17 @@ def test_unsetting_the_last_key_says_that_nobody_gets_in(aap: Run, home: Path) -
     done = aap("config", "unset", "API_KEY")
     assert "no client gets in" in done.stderr
     assert "rm " in done.stderr
+
+
+def test_a_changed_agent_is_tried_at_once_where_the_old_one_was_out_of_order(
+    aap: Run, home: Path
+) -> None:
+    root = home / ".openclaw/workspace/.ai-agent-proxy"
+    root.mkdir(parents=True)
+    outage = root / "OUTAGE"
+    outage.write_text('{"since": 1, "retry_at": 2, "reason": "x"}')
+    assert "aap -w main agent test" in aap("config", "set", "AGENT", "echo").stderr
+    assert outage.exists()
+    done = aap("config", "set", "AGENT", "custom", "--apply")
+    assert "tried again now" in done.stderr
+    assert not outage.exists()

@@ -16,6 +16,7 @@ from harness.command import Run, Terminal, chat, too_wide
 
 from aap.cli import output
 from aap.inbox import Spool
+from aap.log import DailyLog
 from aap.message import State
 
 Documents = Callable[..., list[dict[str, Any]]]
@@ -42,6 +43,7 @@ def worker(spool: Spool) -> Iterator[None]:
 
 def test_where_nothing_waits_all_is_as_it_should_be(causes: Any, spool: Spool) -> None:
     found = causes()
+    assert found["idle"]["message"] == "no message waits"  # systemd was not asked
     assert not found["idle"]["blocks"]
     assert set(found) == {"idle", "systemd"}  # no service manager runs for a test
 
@@ -148,8 +150,33 @@ def test_an_outage_says_since_when_why_and_when_next(causes: Any, spool: Spool) 
 def test_an_agent_that_is_missing_or_not_configured(causes: Any, spool: Spool) -> None:
     assert "no agent" in causes(AAP_AGENT="")["agent"]["message"]
     found = causes(AAP_AGENT="custom", AAP_AGENT_CLI="no-such-agent --now")
-    assert "no-such-agent is not found" in found["agent"]["message"]
+    assert "no-such-agent is not in the units' PATH" in found["agent"]["message"]
+    assert found["agent"]["fix"] == "aap config set AGENT_CLI 'COMMAND …'"
+    found = causes(AAP_AGENT_CLI="/nowhere/agent", AAP_AGENT="custom")
+    assert found["agent"]["message"] == "the agent's command /nowhere/agent is not there"
+    assert found["agent"]["fix"] == "aap config set AGENT_CLI 'COMMAND …'"
+    found = causes(AAP_AGENT="goose", PATH="/nowhere")
+    assert found["agent"]["fix"] == "aap install --user   # once goose is installed"
     assert "agent" not in causes()
+
+
+def test_a_run_that_may_end_an_outage_is_not_to_be_ended(causes: Any, spool: Spool) -> None:
+    facts = {"since": time.time() - 600, "retry_at": time.time(), "reason": "no network"}
+    (spool.root / "OUTAGE").write_text(json.dumps(facts))
+    with worker(spool):
+        assert "sits out" in causes()["worker"]["message"]
+        run = {"agent": "custom", "pid": 1, "started": time.time(), "ids": ["a"]}
+        (spool.root / "RUN").write_text(json.dumps(run))
+        found = causes()
+    assert (found["outage"]["fix"], found["outage"]["blocks"]) == ("", False)
+    assert "a run tries it now" in found["outage"]["message"]
+
+
+def test_a_failing_agent_says_why_without_an_id(causes: Any, spool: Spool) -> None:
+    log = DailyLog(spool.logs, echo=False)
+    log.event("warning", "worker", "run-ended", outcome="failed", seconds="1", reason="no tokens")
+    spool.defer(spool.claim(spool.find(spool.deliver(chat("hi")))), time.time() + 60, "no tokens")
+    assert "the last run failed 0 s ago: no tokens" in causes()["deferred"]["message"]
 
 
 def test_a_file_that_wakes_nobody(causes: Any, aap: Run, spool: Spool) -> None:

@@ -40,7 +40,7 @@ TABLE = {
     "inbox conversations": "bodies config inbox",
     "inbox done ID": "config inbox",
     "reply ID hello": "bodies config delivery inbox openclaw",
-    "send hello": "config",
+    "send hello": "config systemd",
     "pause": "config inbox systemd",
     "resume": "config inbox systemd",
     "explain": "agents config inbox systemd",

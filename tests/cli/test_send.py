@@ -13,6 +13,10 @@ from typing import Any, NamedTuple
 import pytest
 from harness.command import Run
 
+from aap import __version__
+from aap.systemd import record
+from aap.systemd.units import Plan
+
 
 class Served(NamedTuple):
     """The requests that came, and where the server listens."""
@@ -103,7 +107,7 @@ def test_send_without_anybody_listening_names_both_ways(aap: Run) -> None:
     assert (done.returncode, done.stdout) == (3, "")
     assert "api.sock: No such file or directory" in done.stderr
     assert "http://127.0.0.1:1: Connection refused" in done.stderr
-    assert "aap status" in done.stderr
+    assert "aap install --user" in done.stderr
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, 4), (429, 75), (503, 75), (400, 1)])
@@ -118,3 +122,12 @@ def test_what_the_api_refuses_is_said_in_its_own_words(
 
 def test_nothing_to_send_is_a_usage_error(aap: Run) -> None:
     assert aap("send", " ").returncode == 2
+
+
+def test_where_nobody_listens_the_cure_is_named_at_once(aap: Run, home: Path) -> None:
+    done = aap("send", "hello", AAP_PORT="1")
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].strip() == "aap install --user"
+    plan = Plan("python3", "127.0.0.1:7011", {}, home / "secrets")
+    record.write(record.Record(__version__, plan, ()))
+    assert "export XDG_RUNTIME_DIR=" in aap("send", "hello", AAP_PORT="1").stderr

@@ -9,15 +9,19 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from harness.command import AAP, Run, Terminal, chat, environment
 
+from aap import __version__
 from aap.cli import activity, output, redraw
 from aap.errors import Exit
 from aap.inbox import Pause, Spool, write_pause
 from aap.log import DailyLog
+from aap.systemd import record
+from aap.systemd.units import Plan
 
 Start = Callable[..., Terminal]
 
@@ -44,7 +48,7 @@ def test_messages_are_counted_where_systemd_cannot_be_asked(aap: Run, spool: Spo
     done = aap("status")
     assert done.returncode == Exit.NOT_RUNNING
     assert "cannot be asked" in done.stdout
-    assert "enable-linger" in done.stderr
+    assert "XDG_RUNTIME_DIR" in done.stderr
     assert "1 waiting, 1 on hold; the oldest waits for 0 s" in done.stdout
     found = status(aap)
     assert found["schema"] == "aap.status/1"
@@ -70,6 +74,22 @@ def test_the_current_run_is_shown_with_its_age(aap: Run, spool: Spool) -> None:
     assert "codex at work for 3 min (pid 4711), on 2 messages of telegram/default/42" in shown
     assert (run["agent"], run["pid"], run["ids"]) == ("codex", 4711, ["a", "b"])
     assert run["started"].endswith("Z")
+
+
+def test_a_run_after_an_outage_is_shown_and_a_broken_line_with_it(
+    aap: Run, spool: Spool, workspace: Path
+) -> None:
+    outage = {"reason": "no network", "since": time.time() - 120, "retry_at": time.time() - 1}
+    (spool.root / "OUTAGE").write_text(json.dumps(outage))
+    (workspace / ".ai-agent-proxy.conf").write_text("SETTLE=soon\n")
+    plan = Plan("python3", "127.0.0.1:7011", {"main": workspace}, workspace / "secrets")
+    record.write(record.Record(__version__, plan, ()))
+    assert "aap config validate" in aap("status").stdout
+    with working(spool, ids=["a"]):
+        shown = aap("status").stdout
+    assert "codex at work for 3 min (pid 4711; was out of order before), on a" in shown
+    assert "aap config validate" in shown
+    assert "next try" not in shown
 
 
 def test_a_run_that_opens_a_session_says_so(aap: Run, spool: Spool) -> None:

@@ -106,7 +106,7 @@ def test_an_agent_that_is_gone(user: User) -> None:
     message = add(user)
     wait_until(lambda: "outage" in causes(user, message), 20, "the outage")
     found = causes(user, message)
-    assert "is not found" in found["agent"]["message"]
+    assert "is not there" in found["agent"]["message"]
     assert "the next try is in" in found["outage"]["message"]
     user.write(".openclaw/workspace/agent", "#!/bin/sh\necho well\n", 0o755)
     cure(user, found["outage"])

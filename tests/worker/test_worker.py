@@ -1,6 +1,7 @@
 """The worker as systemd starts it: what becomes of messages, and what its exit code says."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -186,6 +187,21 @@ def test_a_missing_command_costs_no_attempt(bench: Bench, message: Make) -> None
     assert bench.work() == 0
     assert not outage.exists()
     assert bench.states() == {ident: "done"}
+
+
+def test_an_outage_that_somebody_lifts_is_over_at_once(bench: Bench, message: Make) -> None:
+    agent = bench.workspace / "late"
+    bench.settings["AAP_AGENT_CLI"] = shlex.quote(str(agent))
+    ident = bench.spool.deliver(message("hello"))
+    process = bench.start()
+    outage = bench.spool.root / "OUTAGE"
+    until(outage.exists)
+    agent.write_text("#!/bin/sh\ntrue\n")
+    agent.chmod(0o755)
+    outage.unlink()
+    process.communicate(timeout=8)  # the next try is due in ten
+    assert bench.states() == {ident: "done"}
+    assert bench.log("outage-over")
 
 
 def test_an_outage_is_told_once_and_not_again_by_the_next_worker(

@@ -18,7 +18,6 @@ from aap.agents import Agent, find_agent
 from aap.cli import output
 from aap.cli.checks.finding import (
     FAIL,
-    INSTALL,
     NOTE,
     OK,
     WARN,
@@ -32,6 +31,7 @@ from aap.cli.checks.finding import (
     status_of,
 )
 from aap.cli.checks.service import missing_walls
+from aap.cli.programs import look_for
 from aap.errors import AapError, ConfigError
 
 # Words by which an agent is let do anything without asking; gemini's is short.
@@ -53,16 +53,11 @@ def _find(patient: Patient, site: Site) -> Found:
     path = _units_path(patient)
     for note in agent.notes:
         yield Finding(NOTE, "the command is changed", detail=note)
-    for command in dict.fromkeys(words[0] for words in (agent.fresh, agent.resume) if words):
-        found = shutil.which(command, path=path)
-        if found:
-            yield Finding(OK, f"{agent.name}: {found}")
-        elif here := shutil.which(command):
-            said = f"{command} is not in the units' PATH ({path}), but here: {here}"
-            yield Finding(FAIL, said, INSTALL, safe=True)
+    for each in look_for(agent, site.settings, path):
+        if each.path:
+            yield Finding(OK, f"{agent.name}: {each.path}")
         else:
-            said = f"{command} is not in the units' PATH ({path}), nor in this shell's"
-            yield Finding(FAIL, said, "aap config set AGENT_CLI 'COMMAND …'")
+            yield Finding(FAIL, each.trouble, each.fix, safe=each.safe)
 
 
 def _configured(site: Site) -> Agent:

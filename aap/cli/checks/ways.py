@@ -217,7 +217,10 @@ def _look_at_last_run(site: Site) -> Found:
         yield Finding(OK, "no run so far")
         return
     ago = output.age(time.time() - run.ended)
-    if run.outcome in {"ok", "stopped"}:
+    if run.outcome == "outage":
+        said = f"the last run, {ago} ago, found the agent out of order; that costs no attempt"
+        yield Finding(NOTE, said, detail=run.reason)
+    elif run.outcome in {"ok", "stopped"}:
         ended = "ended well" if run.outcome == "ok" else "was stopped"
         yield Finding(OK, f"the last run {ended} {ago} ago")
     else:
