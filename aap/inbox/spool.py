@@ -634,11 +634,9 @@ class Spool:
         return {name[:ID_CHARS] for state in ALL_STATES for name in self.names(state)}
 
     def _mend_twins(self) -> Iterator[Path]:
-        # A twin in a folder that only grows has its other name in one of these, or is met
-        # when it moves: 50,000 files need not be looked at each time.
-        busy = [self.folder(state) for state in (State.INBOX, State.ACTIVE, State.DEFERRED)]
         folders = [self.folder(state) for state in _PROGRESS]
-        found = twins.find_names(twins.find_linked(busy), folders)
-        for inode, names in found.items():
+        # The last three only grow. Two names in one of them alone are none of a move.
+        inodes = twins.find_linked(folders[:3]) | twins.find_shared(folders[3:])
+        for inode, names in twins.find_names(inodes, folders).items():
             for same in twins.messages(names):
                 yield from twins.keep_last(same, inode)

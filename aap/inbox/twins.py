@@ -39,6 +39,24 @@ def find_linked(folders: Iterable[Path]) -> set[int]:
     return found
 
 
+def find_shared(folders: Sequence[Path]) -> set[int]:
+    """Find the files that are in several of some folders, by their inodes.
+
+    No file is looked at, only the folders: there may be tens of thousands, and lstat(2) of
+    each takes five times as long. The last, and largest, is read only if it matters.
+    """
+    seen: set[int] = set()
+    shared: set[int] = set()
+    for folder in folders:
+        if folder.is_symlink() or (folder == folders[-1] and not seen):
+            continue
+        with os.scandir(folder) as items:
+            here = {item.inode() for item in items}
+        shared |= here & seen
+        seen |= here
+    return shared
+
+
 def find_names(inodes: set[int], folders: Sequence[Path]) -> dict[int, list[Path]]:
     """Find all names that files have in `folders`, in their order; the best one is the last.
 

@@ -105,6 +105,13 @@ def test_what_is_no_message_is_put_aside_once(spool: Spool, name: str) -> None:
     assert shown(spool) == [f"failed/{aside.path.name}"]
 
 
+@pytest.mark.parametrize("state", [State.HOLD, State.FAILED])
+def test_two_names_where_no_run_looks_become_one(spool: Spool, state: State) -> None:
+    _, done = twin(spool, state, State.DONE)
+    spool.recover()
+    assert shown(spool) == [f"done/{done.path.name}"]
+
+
 def test_each_name_that_goes_is_told(spool: Spool) -> None:
     left, _ = twin(spool, State.INBOX, State.DONE)
     gone: list[Path] = []
