@@ -324,6 +324,19 @@ def test_the_sweep_brings_back_what_a_dead_worker_left(bench: Bench, message: Ma
     assert bench.states() == {ident: "inbox"}
 
 
+@pytest.mark.parametrize("flags", [(), ("--sweep",)])
+def test_a_name_that_a_power_cut_left_goes_and_the_log_says_so(
+    bench: Bench, message: Make, flags: tuple[str, ...]
+) -> None:
+    ident = bench.spool.deliver(message("hello"))
+    left = bench.spool.find(ident).path
+    os.link(left, bench.spool.folder(State.DONE) / left.name)
+    assert bench.work(*flags) == 0
+    assert bench.states() == {ident: "done"}
+    (told,) = bench.log("twin-removed")
+    assert told.fields["name"] == f"inbox/{left.name}"
+
+
 def test_what_the_agent_settles_itself_is_not_run_again(bench: Bench, message: Make) -> None:
     bench.agent(
         'ID=$(echo "$1" | sed -n "s/^<<<message \\(\\S*\\) .*/\\1/p" | head -n1)\n'
