@@ -214,19 +214,21 @@ complete -c aap -n '__aap_at logs +' -l workspace -s w -x -a '(__aap_ask workspa
 complete -c aap -n '__aap_at logs +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at logs +' -s h -l help -d 'Show help'
 
-complete -c aap -n '__aap_at install +' -l system -l user -d 'For the whole machine, or for you alone'
-complete -c aap -n '__aap_at install +' -l linger -l no-linger -d 'Run also while you are not logged in'
+complete -c aap -n '__aap_at install +' -l system -d 'For the whole machine'
+complete -c aap -n '__aap_at install +' -l user -d 'For you alone'
+complete -c aap -n '__aap_at install +' -l linger -d 'Run also while you are not logged in'
+complete -c aap -n '__aap_at install +' -l no-linger -d 'Stop when you log out, unless you linger already'
 complete -c aap -n '__aap_at install +' -l yes -d 'Do not ask'
 complete -c aap -n '__aap_at install +' -l json -d 'Print JSON for programs'
 complete -c aap -n '__aap_at install +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at install +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at install +' -s h -l help -d 'Show help'
 
-complete -c aap -n '__aap_at uninstall +' -l system -l user -d 'For the whole machine, or for you alone'
+complete -c aap -n '__aap_at uninstall +' -l system -d 'For the whole machine'
+complete -c aap -n '__aap_at uninstall +' -l user -d 'For you alone'
 complete -c aap -n '__aap_at uninstall +' -l purge -d 'Delete the messages too'
 complete -c aap -n '__aap_at uninstall +' -l yes -d 'Do not ask'
 complete -c aap -n '__aap_at uninstall +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at uninstall +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at uninstall +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at uninstall +' -s h -l help -d 'Show help'
 
@@ -411,7 +413,6 @@ complete -c aap -n '__aap_at config validate +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at config import +' -l apply -d 'Start again what must be, so that it counts now'
 complete -c aap -n '__aap_at config import +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at config import +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at config import +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at config import +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at config import +' -r -F
@@ -435,12 +436,10 @@ complete -c aap -n '__aap_at workspace show +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at workspace show +' -x -a '(__aap_ask workspace names)'
 
 complete -c aap -n '__aap_at workspace add +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at workspace add +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at workspace add +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at workspace add +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at workspace add +' -x
 
-complete -c aap -n '__aap_at workspace use +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at workspace use +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at workspace use +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at workspace use +' -x -a '(__aap_ask workspace names)'
@@ -460,11 +459,9 @@ complete -c aap -n '__aap_at key new +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at key new +' -x
 
 complete -c aap -n '__aap_at key ls +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at key ls +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at key ls +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at key ls +' -s h -l help -d 'Show help'
 
-complete -c aap -n '__aap_at key revoke +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at key revoke +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at key revoke +' -s h -l help -d 'Show help'
 complete -c aap -n '__aap_at key revoke +' -x -a '(__aap_ask key names)'
@@ -474,13 +471,11 @@ complete -c aap -n '__aap_at openclaw' -a setup -d 'Show what should be changed 
 complete -c aap -n '__aap_at openclaw' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at openclaw check +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at openclaw check +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at openclaw check +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at openclaw check +' -s h -l help -d 'Show help'
 
 complete -c aap -n '__aap_at openclaw setup +' -l write -d 'Change the file; a backup stays beside it'
 complete -c aap -n '__aap_at openclaw setup +' -l json -d 'Print JSON for programs'
-complete -c aap -n '__aap_at openclaw setup +' -l workspace -s w -x -a '(__aap_ask workspace names; __fish_complete_directories)' -d 'The workspace; what has a / is a path'
 complete -c aap -n '__aap_at openclaw setup +' -l config -r -F -d 'Read FILE, not your own aap.conf'
 complete -c aap -n '__aap_at openclaw setup +' -s h -l help -d 'Show help'
 

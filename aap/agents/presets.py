@@ -150,7 +150,9 @@ def _read_command(key: str, text: str) -> tuple[str, ...]:
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise ConfigError(f"{key} cannot be read: {error}", hint=f"aap config get {key}") from error
+        raise ConfigError(
+            f"{key} cannot be read: {error}", hint=f"aap config explain {key}"
+        ) from error
     return tuple(str(Path(word).expanduser()) if word.startswith("~") else word for word in words)
 
 

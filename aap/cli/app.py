@@ -119,7 +119,7 @@ def _usage_error(error: Any) -> UsageError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "aap"
     option = getattr(error, "option_name", "")
-    said = error.format_message().rstrip(".")
+    said = " ".join(error.format_message().split()).rstrip(".")
     if context and option and hasattr(error, "possibilities"):
         said = _no_such_option(context.command, option)
     return UsageError(said, hint=f"{path} --help")

@@ -181,7 +181,7 @@ def add(place: Place, source: str | None = None, *, text: str | None = None) -> 
     _check_body(raw, place.settings.max_body)
     workspace = place.spool.root.parent
     if not workspace.is_dir():
-        raise UsageError(f"no workspace at {workspace}", hint=f"mkdir -p {workspace}")
+        raise place.no_workspace(workspace)
     place.spool.create()
     output.write(place.spool.deliver(raw))
     return Exit.OK

@@ -176,6 +176,7 @@ def validate(place: Place, *, as_json: bool = False) -> int:
 
     Without `-w` the files of all workspaces are looked at.
     """
+    place.check_known()
     findings, files = _look(place)
     code = Exit.OK if all(finding.harmless for finding in findings) else Exit.BAD_CONFIG
     if as_json:
@@ -331,6 +332,7 @@ def _unset_secret(row: Setting) -> bool:
 def target_of(place: Place) -> Path:
     """The file to change: the one that is named, that of the workspace of `-w`, or the user's."""
     if place.config is None and place.workspace is not None:
+        place.check_known()
         return config.workspace_file(config.find_folder(place.workspace, None))
     named = place.config or os.environ.get("AAP_CONFIG")
     return Path(named).expanduser().absolute() if named else config.user_file()

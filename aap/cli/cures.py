@@ -40,7 +40,9 @@ def cure(
     if dry_run:
         return planned
     if planned and not yes and not sys.stdin.isatty():
-        raise UsageError("nobody can be asked here, and nothing was changed", hint="--fix --yes")
+        raise UsageError(
+            "nobody can be asked here, and nothing was changed", hint="aap doctor --fix --yes"
+        )
     done: list[Cure] = []
     with _what_ran_runs_again(place, done):
         done.extend(_run(place, each, yes) for each in planned if _is_needed(place, each))

@@ -40,6 +40,7 @@ def doctor(
     With `bundle` a report without anything private is written to that file.
     """
     ids = _chosen(only, skip)
+    place.check_known()
     findings = _examine(place, ids)
     in_short = not only and sys.stdout.isatty()
     cures: list[Cure] = []

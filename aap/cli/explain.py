@@ -256,7 +256,7 @@ def _units(place: Place, *, paused: bool) -> Iterator[Cause]:
     own = next((each for each in found.workspaces if each.path == folder), None)
     if own is None:
         said = f"the installation does not know the workspace {folder}"
-        yield Cause("not-watched", said, install_command())
+        yield Cause("not-watched", said, place.cure(folder))
         return
     if not paused:
         yield from _watch(own, manager)

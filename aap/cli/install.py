@@ -17,7 +17,15 @@ from aap.cli import output
 from aap.cli.place import Place
 from aap.errors import Exit, PermissionDeniedError, UsageError
 from aap.message import State
-from aap.mode import SYSTEM, SYSTEM_HOME, USER, VARIABLE, choose_mode, find_mode
+from aap.mode import (
+    SYSTEM,
+    SYSTEM_HOME,
+    USER,
+    VARIABLE,
+    choose_mode,
+    find_mode,
+    install_command,
+)
 
 if TYPE_CHECKING:
     from aap.config import Loaded
@@ -45,6 +53,7 @@ def install(
     from aap.systemd.preflight import prepare
 
     _choose_mode(place, system, "install")
+    _check_main(place)
     manager = Manager()
     if manager.mode == USER and linger is None:
         linger = _choose_linger(yes=yes)
@@ -116,13 +125,13 @@ def _is_there(path: Path) -> bool:
 
 
 def _choose_linger(*, yes: bool) -> bool | None:
-    """Ask whether to turn lingering on; None if it is on, or nobody says that it should be."""
+    """Ask whether to turn lingering on; None if it is on, or there is nobody to ask."""
     from aap.systemd import manager as managers
 
-    if managers.has_linger():
+    if managers.has_linger() or not (yes or sys.stdin.isatty()):
         return None
     question = f"aap stops when {managers.user_name()} logs out, unless lingering is on."
-    return True if yes or output.ask(f"{question} Turn it on?") else None
+    return yes or output.ask(f"{question} Turn it on?")
 
 
 def _tell(actions: tuple[str, ...], notes: list[str]) -> None:
@@ -136,9 +145,46 @@ def _of_main(place: Place) -> Loaded:
     """An installation is of all workspaces; what they share is said where `main` is."""
     from aap import config
 
-    if place.loaded.name == config.MAIN:
-        return place.loaded
+    loaded = config.load(workspace=place.workspace, config_file=place.config)
+    if loaded.name == config.MAIN:
+        return loaded  # `-w` may give it a folder that is still to be made
     return config.load(workspace=config.MAIN, config_file=place.config)
+
+
+def _check_main(place: Place) -> None:
+    """Let `-w` choose the folder of a first installation alone.
+
+    Raises UsageError where it would take the place of `main`, whose messages nobody would
+    look after any more, or names another workspace: an installation is of all.
+    """
+    from aap import config
+
+    if place.workspace is None:
+        return
+    asked = config.load(workspace=place.workspace, config_file=place.config)
+    if asked.name != config.MAIN:
+        said = f"an installation is of all workspaces, not of {asked.name} alone"
+        raise UsageError(said, hint=f"without -w: {install_command()}")
+    main, folder = _main_so_far(place), asked.settings.workspace
+    if main in (None, folder):
+        return
+    path = shlex.quote(str(folder))
+    raise UsageError(
+        f'the workspace "{config.MAIN}" is {main}, and stays there',
+        hint=f"aap workspace add NAME {path}; or to move it: aap config set WORKSPACE {path}",
+    )
+
+
+def _main_so_far(place: Place) -> Path | None:
+    """The folder of `main` that is installed, or set in a file; None where neither is."""
+    from aap import config
+    from aap.systemd import record
+
+    if known := record.read(find_mode()):
+        return known.plan.workspaces[config.MAIN]
+    loaded = config.load(workspace=config.MAIN, config_file=place.config)
+    is_set = loaded.origins["WORKSPACE"].where in {"config", "user", "system"}
+    return loaded.settings.workspace if is_set else None
 
 
 def _wish(loaded: Loaded, environ: dict[str, str], linger: bool | None, mode: str) -> Wish:
@@ -306,13 +352,14 @@ def uninstall(
     spools = [path / SPOOL_FOLDER for path in workspaces if (path / SPOOL_FOLDER).exists()]
     if purge and spools and not yes:
         _confirm_purge(spools)
+    at_work = list(_at_work(workspaces))
     removal = take_away(manager)
     others = (*share.remove(manager.mode), *_remove_skills(workspaces))
     deleted = list(_delete_spools(spools, purge=purge))
     identity.remove_empty(list(removal.folders))
     told, note = remove_account(manager)
     actions = tuple(each for each in (*removal.actions, *others, told) if each)
-    notes = [each for each in (*removal.notes, note) if each]
+    notes = [each for each in (*removal.notes, *at_work, note) if each]
     kept = [spool for spool in spools if spool.exists()]
     if as_json:
         facts = {"actions": actions, "notes": notes, "deleted": deleted, "kept": kept}
@@ -321,7 +368,23 @@ def uninstall(
     actions = actions or ("aap is not installed: nothing to do",)
     _tell((*actions, *(f"deleted {spool}" for spool in deleted if purge)), notes)
     _tell_kept(kept)
+    if (folder := config_file().parent).is_dir() and any(folder.iterdir()):
+        output.note(f"settings and keys stay in {folder}")
     return Exit.OK
+
+
+def _at_work(workspaces: Iterable[Path]) -> Iterator[str]:
+    """Say which runs are ended: their messages go back to inbox/, and are not handled."""
+    from aap.cli.activity import read_run
+    from aap.inbox import Spool
+
+    for path in workspaces:
+        spool = Spool(path / SPOOL_FOLDER)
+        with identity.acting_for(spool.root):
+            run = read_run(spool)
+        if run:
+            messages = output.counted(len(run.ids), "message")
+            yield f"ended a run of {run.agent} in {path}, over {messages} not handled yet"
 
 
 def _delete_spools(spools: Iterable[Path], *, purge: bool) -> Iterator[Path]:
@@ -368,4 +431,5 @@ def _holds_anything(spool: Path) -> bool:
 def _confirm_purge(spools: list[Path]) -> None:
     said = ", ".join(map(str, spools))
     if not output.ask(f"Delete all messages in {said} for good?"):
-        raise UsageError("nothing was deleted or uninstalled", hint="--yes says yes to --purge")
+        hint = f"aap uninstall --{find_mode()} --purge --yes"
+        raise UsageError("nothing was deleted or uninstalled", hint=hint)

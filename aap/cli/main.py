@@ -50,6 +50,14 @@ def seconds(text: str) -> float:
     return value
 
 
+def count(text: str) -> int:
+    """Read a number of things. Raises ValueError."""
+    value = int(text)
+    if value < 0:
+        raise ValueError(f"{text!r} is no number of things")
+    return value
+
+
 _JSON = {"--json": Option("as_json")}
 _STATES = {"--state": Option("states", State, many=True)}
 _CONVERSATION = {"--conversation": Option("conversation", str)}
@@ -69,7 +77,7 @@ HOT = {
             **_CONVERSATION,
             "--since": Option("since", str),
             "--older-than": Option("older_than", str),
-            "--limit": Option("limit", int),
+            "--limit": Option("limit", count),
             "--group": Option("group"),
             "--all": Option("show_all"),
             **_JSON,

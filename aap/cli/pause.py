@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aap.cli import output
 from aap.cli.activity import read_run
 from aap.cli.place import Place
-from aap.errors import AapError, Exit, NotRunningError, TryAgainError, UsageError
+from aap.errors import AapError, Exit, NotRunningError, TryAgainError
 from aap.inbox import Pause, Spool, end_pause, read_pause, write_pause
 
 if TYPE_CHECKING:
@@ -28,9 +28,10 @@ def pause(
 
     Survives a reboot. Saying it again changes the reason alone.
     """
+    place.check_served()
     spool = place.spool
     if not spool.root.parent.is_dir():
-        raise UsageError(f"no workspace at {spool.root.parent}")
+        raise place.no_workspace(spool.root.parent)
     spool.create()
     before = read_pause(spool.root)
     since = before.since if before else time.time()
@@ -54,6 +55,7 @@ def resume(place: Place, *, as_json: bool = False) -> int:
 
     Raises NotRunningError where systemd must watch again and cannot be told.
     """
+    place.check_served()
     was = end_pause(place.spool.root)
     if was:
         place.log.event("notice", "cli", "resumed")

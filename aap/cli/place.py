@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from aap.errors import ConfigError, NotFoundError
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from aap.config import Loaded, Settings
     from aap.inbox import Spool
     from aap.log import DailyLog
@@ -22,6 +28,12 @@ def at_workspace(command: str, workspace: str | None) -> str:
     return f"aap -w {shlex.quote(workspace)} {command.removeprefix('aap ')}"
 
 
+def _is_same(one: Path, other: Path) -> bool:
+    with suppress(OSError):
+        return one == other or one.samefile(other)
+    return False
+
+
 class Place:
     """The options that every command takes; None where the command line says nothing."""
 
@@ -31,10 +43,75 @@ class Place:
 
     @cached_property
     def loaded(self) -> Loaded:
-        """The configuration with its origins. Raises ConfigError."""
+        """The configuration with its origins.
+
+        Raises ConfigError; NotFoundError where `workspace` is an unknown name or no folder.
+        """
         from aap import config
 
-        return config.load(workspace=self.workspace, config_file=self.config)
+        found = config.load(workspace=self.workspace, config_file=self.config)
+        if self.workspace is not None and found.name == config.MAIN:
+            self._check_folder(found.settings.workspace)
+        return found
+
+    def _check_folder(self, folder: Path) -> None:
+        with suppress(PermissionError):  # whether it is there is then for the command to find out
+            if not folder.is_dir():
+                raise self.no_workspace(folder)
+
+    def no_workspace(self, folder: Path) -> NotFoundError:
+        """Return the error for a folder that is no workspace, with what makes it one."""
+        return NotFoundError(f"no workspace at {folder}", hint=self.cure(folder))
+
+    def cure(self, folder: Path) -> str:
+        """Return the command that has a folder watched: one of the settings', or a new one."""
+        import shlex
+
+        from aap import config
+        from aap.config.registry import read_registry
+        from aap.mode import install_command
+
+        main = config.find_folder(config.MAIN, self.config)
+        if _is_same(folder, main) or read_registry(config.workspaces_file()).name_of(folder):
+            return install_command()
+        return f"aap workspace add NAME {shlex.quote(str(folder))}"
+
+    def check_known(self) -> None:
+        """Raise NotFoundError as `loaded` does, and let wrong settings be another's to tell."""
+        with suppress(ConfigError):
+            self.loaded  # noqa: B018 - it is what raises
+
+    def check_served(self) -> None:
+        """Raise NotFoundError where `workspace` is the path of none that aap looks after.
+
+        Commands that have the API or systemd act need it: a path that neither knows would
+        stand for `main`. What is in a folder can be read all the same.
+        """
+        from aap.config import MAIN
+
+        if self.workspace is None or self.loaded.name != MAIN:
+            return
+        from aap.mode import find_mode
+        from aap.systemd import record
+
+        folder, known = self.settings.workspace, record.read(find_mode())
+        if known and not any(_is_same(folder, each) for each in known.plan.workspaces.values()):
+            raise self.no_workspace(folder)
+
+    def chosen(self, paths: Mapping[str, Path]) -> Mapping[str, Path]:
+        """Return the workspace of `paths` that the command line names, or all if it names none.
+
+        Raises NotFoundError for one that is not among them.
+        """
+        from aap import config
+
+        if self.workspace is None:
+            return paths
+        folder = config.find_folder(self.workspace, self.config)
+        found = {name: path for name, path in paths.items() if _is_same(path, folder)}
+        if not found:
+            raise self.no_workspace(folder)
+        return found
 
     @property
     def settings(self) -> Settings:

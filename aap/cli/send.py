@@ -46,6 +46,7 @@ def send(
         text = sys.stdin.read()
     if not text.strip():
         raise UsageError("there is nothing to send")
+    place.check_served()
     path = "/v1/responses" if responses else "/v1/chat/completions"
     body = _body(f"aap/{place.loaded.name}", text, stream, responses)
     via, message_id, reply = _post(place, path, body, stream)

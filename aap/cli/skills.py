@@ -8,7 +8,7 @@ from aap import identity, skillset
 from aap.cli import output
 from aap.cli.place import Place
 from aap.copies import Step
-from aap.errors import Exit, UsageError
+from aap.errors import Exit
 
 _COLUMNS = (output.Column("SKILL", 20), output.Column("STATE", 10), output.Column("WHAT FOR"))
 
@@ -59,7 +59,7 @@ def _install(place: Place, folder: str | None, force: bool) -> list[Step]:
             return skillset.install_in(target, force=force)
     workspace = place.settings.workspace
     if not workspace.is_dir():
-        raise UsageError(f"no workspace at {workspace}", hint=f"mkdir -p {workspace}")
+        raise place.no_workspace(workspace)
     with identity.acting_for(workspace):
         return skillset.install(workspace, force=force)
 

@@ -12,7 +12,7 @@ from aap.cli import output
 from aap.cli.activity import LastRun, Outage, Queue, Run, look_at_spool
 from aap.cli.place import Place, at_workspace
 from aap.config.registry import read_registry
-from aap.errors import AapError, Exit, NotRunningError
+from aap.errors import AapError, ConfigError, Exit, NotRunningError
 from aap.inbox import Pause, check_format
 from aap.mode import USER, find_mode, install_command
 
@@ -64,9 +64,10 @@ class Picture:
 def status(place: Place, *, watch: bool = False, as_json: bool = False) -> int:
     """Show socket, API, and for each workspace its watch, worker, agent and messages.
 
-    Returns Exit.NOT_RUNNING where aap is not installed or not armed, and where
-    systemd cannot be asked: what the spool says is shown all the same. The JSON is
-    one document, schema `aap.status/1`; with `watch` one a line, for each change.
+    Returns Exit.BAD_CONFIG where the settings cannot be read; Exit.NOT_RUNNING where aap
+    is not installed or not armed, and where systemd cannot be asked: what the spool says is
+    shown all the same. The JSON is one document, schema `aap.status/1`; with `watch` one a
+    line, for each change.
     """
     if watch:
         from aap.cli.redraw import watch_for_changes
@@ -77,6 +78,11 @@ def status(place: Place, *, watch: bool = False, as_json: bool = False) -> int:
         output.write_json("aap.status/1", **members(picture))
     else:
         _print(picture)
+    try:
+        place.loaded  # noqa: B018 - raises where the settings are wrong
+    except ConfigError as error:
+        output.warn(str(error), error.hint)
+        return error.code
     return Exit.OK if picture.is_armed else Exit.NOT_RUNNING
 
 
@@ -88,7 +94,7 @@ def take(place: Place) -> Picture:
 
     manager = Manager()
     known = record.read(manager.mode)
-    paths = known.plan.workspaces if known else place.loaded.workspaces
+    paths = place.chosen(known.plan.workspaces if known else place.loaded.workspaces)
     found, trouble = None, None
     try:
         found = look(manager, paths)

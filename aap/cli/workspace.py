@@ -44,7 +44,7 @@ class View(NamedTuple):
 def ls(place: Place, *, as_json: bool = False) -> int:
     """List the workspaces; with JSON one a line."""
     known, units = _registry(), _units(place)
-    views = [_view(name, path, known, units) for name, path in _paths(place).items()]
+    views = [_view(name, path, known, units) for name, path in place.chosen(_paths(place)).items()]
     if as_json:
         for view in views:
             output.write_json(SCHEMA, **_members(view))

@@ -170,12 +170,12 @@ def add_key(
 ) -> bool:
     """Store the hash of `plain` under `name`, with what it may do; False: it was so.
 
-    Takes the place of that name's key, unless `replace` is false: then it raises UsageError.
-    Creates the file (0600) and its folder. Raises ConfigError.
+    Takes the place of that name's key, unless `replace` is false: then it raises UsageError,
+    as for what is no name. Creates the file (0600) and its folder. Raises ConfigError.
     """
     if not _NAME.fullmatch(name):
         hint = "a name is letters, digits and . _ @ -, for example: phone"
-        raise ConfigError(f'"{name}" is no name for a key', hint=hint)
+        raise UsageError(f'"{name}" is no name for a key', hint=hint)
     if not plain or plain != plain.strip() or not plain.isprintable():
         raise ConfigError("this is no key: it is empty, or has blanks or control characters")
     if plain == SAMPLE_KEY:

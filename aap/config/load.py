@@ -46,7 +46,7 @@ from aap.config.paths import (
 )
 from aap.config.registry import MAIN, Registry, is_name, read_registry
 from aap.config.table import NAMES, SETTINGS, Setting, Settings, Value, nearest_key
-from aap.errors import ConfigError, PermissionDeniedError
+from aap.errors import ConfigError, NotFoundError, PermissionDeniedError
 from aap.mode import SYSTEM, SYSTEM_RECORD, SYSTEM_WORKSPACE, VARIABLE, find_mode
 
 TYPE_CHECKING = False
@@ -473,10 +473,10 @@ def _workspace_layer(folder: Path, files: _Files) -> _Layer:
 
 
 def known_key(name: str) -> str:
-    """The key that `name` (a key or an alias, in any case) means; raises ConfigError."""
+    """The key that `name` (a key or an alias, in any case) means; raises NotFoundError."""
     key = NAMES.get(name.upper())
     if key is None:
         near = nearest_key(name)
         hint = f"did you mean {near}?" if near else "see the keys with: aap config list"
-        raise ConfigError(f"{name} is no setting of aap", hint=hint)
+        raise NotFoundError(f"{name} is no setting of aap", hint=hint)
     return key

@@ -141,7 +141,10 @@ class _Installation:
             self._undo.callback(self._replace, name, self._content(name))
             self._replace(name, None)
         self._manager.tell("daemon-reload")
-        self._actions.append(f"wrote {_files(len(self._changed))} to {self._folder}")
+        if self._changed:
+            self._actions.append(f"wrote {_files(len(self._changed))} to {self._folder}")
+        if obsolete:
+            self._actions.append(f"removed {_files(len(obsolete))} from {self._folder}")
         self._restart(active)
 
     def _active_and_changed(self) -> list[str]:

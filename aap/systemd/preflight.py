@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aap import SPOOL_FOLDER, identity, process
-from aap.errors import AapError, ConfigError, NotRunningError, PermissionDeniedError
+from aap.errors import AapError, ConfigError, PermissionDeniedError, UsageError
 from aap.mode import ACCOUNT, SYSTEM, SYSTEM_CONFIG, SYSTEM_HOME, USER
 from aap.systemd import manager as managers
 from aap.systemd import ports, record, trust, units
@@ -231,7 +231,7 @@ def _check_port(manager: Manager, listen: str) -> None:
 
 def _check_linger(wish: Wish) -> None:
     if wish.linger is None and not managers.has_linger():
-        raise NotRunningError(
+        raise UsageError(
             f"{managers.user_name()} does not linger: aap would stop when you log out",
             hint="aap install --user --linger turns lingering on; with --no-linger it stays off",
         )

@@ -51,7 +51,7 @@ TABLE = {
     "status": "agents config inbox systemd",
     "doctor --skip agent": "agents config inbox openclaw systemd",
     "install": "config inbox systemd",
-    "uninstall": "config systemd",
+    "uninstall": "config inbox systemd",
     "completion bash": "",
     "agent show": "agents config inbox",
     "agent init": "config inbox",

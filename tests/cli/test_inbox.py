@@ -400,8 +400,8 @@ def test_add_refuses_what_the_api_would_find_too_large(aap: Run, spool: Spool) -
 
 def test_add_to_a_workspace_that_is_not_there_makes_none(aap: Run, home: Path) -> None:
     done = aap("-w", str(home / "tpyo"), "inbox", "add", "--text", "hi")
-    assert done.returncode == 2
-    assert "mkdir -p" in done.stderr
+    assert done.returncode == 5
+    assert "aap workspace add NAME" in done.stderr
     assert not (home / "tpyo").exists()
 
 

@@ -105,8 +105,8 @@ def test_a_key_is_revoked_also_where_a_setting_is_wrong(aap: Run, home: Path) ->
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("new", "my phone"), Exit.BAD_CONFIG, "no name for a key"),
-        (("new", "-"), Exit.BAD_CONFIG, "no name for a key"),
+        (("new", "my phone"), Exit.USAGE, "no name for a key"),
+        (("new", "-"), Exit.USAGE, "no name for a key"),
         (("revoke", "nobody"), Exit.NOT_FOUND, "aap key ls"),
         (("revoke", "API_KEY"), Exit.NOT_FOUND, "aap config unset API_KEY"),
     ],

@@ -15,7 +15,7 @@ import typer
 from harness.command import AAP, Run, chat, execute
 
 from aap.cli import app
-from aap.cli.main import HOT, PLACE, Hot, parse_hot, seconds
+from aap.cli.main import HOT, PLACE, Hot, count, parse_hot, seconds
 from aap.inbox import Spool
 from aap.message import IdClock, State
 
@@ -68,6 +68,7 @@ def test_values_are_read_alike(name: str) -> None:
         int: {"int", "integer"},
         State: {"choice"},
         seconds: {"seconds"},
+        count: {"count"},
     }
     params = {
         spelling: option

@@ -14,6 +14,7 @@ from typing import Any
 from harness.command import Run, chat, environment
 from harness.wait import wait_until
 
+from aap.errors import Exit
 from aap.inbox import Spool, read_pause
 from aap.message import State
 
@@ -41,7 +42,8 @@ def test_resume_of_what_was_not_paused_is_no_error(aap: Run, spool: Spool) -> No
 
 def test_a_workspace_that_is_not_there_cannot_be_paused(aap: Run, home: Path) -> None:
     done = aap("pause")
-    assert done.returncode == 2
+    assert done.returncode == Exit.NOT_FOUND
+    assert "aap install --user" in done.stderr
     assert not (home / ".openclaw").exists()
 
 

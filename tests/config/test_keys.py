@@ -100,7 +100,7 @@ def test_a_folder_in_the_place_of_the_file_closes_the_door(file: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "a:b", "-a", "a\n", "x" * 65])
 def test_a_name_that_would_spoil_the_file_is_refused(file: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match="no name for a key"):
+    with pytest.raises(UsageError, match="no name for a key"):
         add_key(file, name, "one")
 
 

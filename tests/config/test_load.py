@@ -11,7 +11,7 @@ import pytest
 
 from aap import config
 from aap.config import DoubtfulConfigError, load, paths
-from aap.errors import ConfigError, Exit
+from aap.errors import ConfigError, Exit, NotFoundError
 
 from .corpus import SAMPLE
 
@@ -153,7 +153,7 @@ def test_a_wrong_flag_or_variable_is_named() -> None:
         load(overrides={"PORT": "x"})
     with pytest.raises(ConfigError, match=r'^AAP_PORT: PORT: "x" is no port'):
         load(environ={**os.environ, "AAP_PORT": "x"})
-    with pytest.raises(ConfigError, match="PROT is no setting") as caught:
+    with pytest.raises(NotFoundError, match="PROT is no setting") as caught:
         load(overrides={"PROT": "1"})
     assert caught.value.hint == "did you mean PORT?"
     loaded = load(environ={**os.environ, "AAP_PROT": "1"})

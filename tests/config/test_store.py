@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aap.config import DoubtfulConfigError, load
 from aap.config.envfile import parse
 from aap.config.store import quote, set_secret, set_value, unset_value
-from aap.errors import ConfigError, PermissionDeniedError
+from aap.errors import ConfigError, NotFoundError, PermissionDeniedError
 
 FILE = """\
 # aap on the small machine
@@ -103,7 +103,7 @@ def test_unset_takes_all_lines_of_a_key(file: Path) -> None:
 def test_a_wrong_value_or_key_changes_nothing(file: Path) -> None:
     with pytest.raises(ConfigError, match=r"PORT: .*no port"):
         set_value(file, "PORT", "x")
-    with pytest.raises(ConfigError, match="PROT is no setting"):
+    with pytest.raises(NotFoundError, match="PROT is no setting"):
         set_value(file, "PROT", "1")
     with pytest.raises(ConfigError, match="control character"):
         set_value(file, "REPLY", "a\x1b")

@@ -304,6 +304,7 @@ def test_without_linger_it_asks_for_a_decision(stranger: User) -> None:
     machine.systemctl("start", f"user@{stranger.uid}.service")
     wait_until(stranger.is_up, 20, "the service manager")
     result = refused(stranger)
+    assert result.returncode == Exit.USAGE
     assert "does not linger" in result.stderr
     assert "aap install --user --linger" in result.stderr
     assert known_units(stranger) == ""

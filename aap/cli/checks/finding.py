@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from aap import SPOOL_FOLDER, config, identity
 from aap.cli.activity import Queue, look_at_spool
 from aap.cli.place import Place, at_workspace
 from aap.config import Loaded
-from aap.errors import AapError, UsageError
+from aap.errors import AapError, NotFoundError, UsageError
 from aap.inbox import Spool
 from aap.mode import SYSTEM_HOME, USER
 from aap.systemd import record, units
@@ -134,8 +135,11 @@ class Patient:
 
     @cached_property
     def sites(self) -> tuple[Site, ...]:
-        """The same, each to be looked at."""
-        return tuple(Site(name, path, self.config_file) for name, path in self.paths.items())
+        """The same, each to be looked at; where the command line names one, that alone."""
+        paths = self.paths
+        with suppress(NotFoundError):  # worker.workspace says that it is not watched
+            paths = self.place.chosen(paths)
+        return tuple(Site(name, path, self.config_file) for name, path in paths.items())
 
     @property
     def home(self) -> Path:
@@ -191,11 +195,12 @@ def settings_of(patient: Patient) -> config.Settings:
 def in_each(patient: Patient, look_at: Callable[[Site], Found]) -> Iterator[Finding]:
     """Look at each workspace whose configuration can be read; name it where there are several."""
     sites = _sites(patient)
+    is_one_of_many = len(sites) > 1 or patient.place.workspace is not None
     for site in sites:
         with identity.acting_for(site.spool.root):
             found = list(look_at(site))
         for each in found:
-            yield _named(each, site.name) if len(sites) > 1 else each
+            yield _named(each, site.name) if is_one_of_many else each
 
 
 def _named(each: Finding, name: str) -> Finding:

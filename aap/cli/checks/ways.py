@@ -29,7 +29,7 @@ from aap.cli.checks.finding import (
 )
 from aap.cli.checks.service import enable
 from aap.errors import AapError
-from aap.mode import USER
+from aap.mode import USER, install_command
 from aap.systemd import ports, units
 from aap.systemd.status import WorkspaceUnits
 
@@ -176,7 +176,9 @@ def worker_workspace(patient: Patient) -> Found:
     installed = set(installation(patient).plan.workspaces.values())
     for path in sorted(wanted - installed):
         said = f"{path} is a workspace, and its inbox is not watched"
-        yield Finding(WARN, said, INSTALL, safe=True)
+        fix = patient.place.cure(path)
+        is_ours = fix == install_command()
+        yield Finding(WARN, said, INSTALL if is_ours else fix, safe=is_ours)
     if wanted <= installed:
         yield Finding(OK, ", ".join(map(str, sorted(wanted))))
 

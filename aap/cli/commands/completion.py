@@ -19,7 +19,10 @@ app = group()
     """,
 )
 def completion(
-    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="Which shell.")],
+    shell: Annotated[
+        Literal["bash", "zsh", "fish"],
+        typer.Argument(metavar="SHELL", help="Which shell: bash, zsh or fish."),
+    ],
 ) -> int:
     """Print the completion script for a shell; aap install puts it in place."""
     from aap.cli import share

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from aap.cli.commands.parts import Command, ConfigFile, Json, Workspace, group, place_of
+from aap.cli.commands.parts import (
+    Command,
+    ConfigFile,
+    Json,
+    NoWorkspace,
+    Workspace,
+    group,
+    place_of,
+    place_of_all,
+)
 
 app = group(
     help="Settings, each with where it comes from.",
@@ -194,11 +203,11 @@ def import_file(
     source: Annotated[str, typer.Argument(metavar="FILE", help="An .ai-agent-proxy.conf.")],
     apply: Apply = False,
     as_json: Json = False,
-    workspace: Workspace = None,
+    workspace: NoWorkspace = None,
     config: ConfigFile = None,
 ) -> int:
     """Take over the settings of an ai-agent-proxy file."""
     from aap.cli import config as settings
 
-    place = place_of(ctx, workspace, config)
+    place = place_of_all(ctx, workspace, config)
     return settings.import_file(place, source, apply=apply, as_json=as_json)

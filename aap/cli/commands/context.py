@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from aap.cli.commands.parts import Command, ConfigFile, Json, Workspace, group, place_of
+from aap.cli.commands.parts import Command, ConfigFile, Json, Workspace, group, place_of, told
+from aap.cli.main import count
 
 app = group(
     help="What the agent keeps between runs, in numbered blocks.",
@@ -112,7 +113,13 @@ def stats(
     ctx: typer.Context,
     *,
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", help="Only the last N runs; 0 for all.")
+        int,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            parser=told(count, "20"),
+            help="Only the last N runs; 0 for all.",
+        ),
     ] = 0,
     as_json: Json = False,
     workspace: Workspace = None,

@@ -19,8 +19,9 @@ from aap.cli.commands.parts import (
     Yes,
     group,
     place_of,
+    told,
 )
-from aap.cli.main import seconds
+from aap.cli.main import count, seconds
 
 app = group(
     help="The queue: list, show and settle messages.",
@@ -54,7 +55,10 @@ def ls(
         str | None, typer.Option("--older-than", metavar="TIME", help="That came before 2h, 3d…")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", help="At most so many; 0 for all.")
+        int | None,
+        typer.Option(
+            "--limit", metavar="N", parser=told(count, "20"), help="At most so many; 0 for all."
+        ),
     ] = None,
     group: Annotated[bool, typer.Option("--group", help="Put together by conversation.")] = False,
     show_all: Annotated[bool, typer.Option("--all", help="Handled ones too.")] = False,
@@ -152,7 +156,12 @@ def wait(
     *,
     timeout: Annotated[
         float | None,
-        typer.Option("--timeout", metavar="TIME", parser=seconds, help="At most 30s, 5m, 2h."),
+        typer.Option(
+            "--timeout",
+            metavar="TIME",
+            parser=told(seconds, "30s, 5m or 2h"),
+            help="At most 30s, 5m, 2h.",
+        ),
     ] = None,
     states: States = None,
     conversation: Chat = None,

@@ -6,13 +6,23 @@ from typing import Annotated
 
 import typer
 
-from aap.cli.commands.parts import Command, ConfigFile, Json, Workspace, Yes, group, place_of
+from aap.cli.commands.parts import (
+    Command,
+    ConfigFile,
+    Json,
+    NoWorkspace,
+    Workspace,
+    Yes,
+    either,
+    group,
+    place_of,
+    place_of_all,
+)
 
 app = group()
 
-System = Annotated[
-    bool | None, typer.Option("--system/--user", help="For the whole machine, or for you alone.")
-]
+System = Annotated[bool, typer.Option("--system", help="For the whole machine.")]
+User = Annotated[bool, typer.Option("--user", help="For you alone.")]
 
 
 @app.command(
@@ -25,11 +35,14 @@ System = Annotated[
 def install(
     ctx: typer.Context,
     *,
-    system: System = None,
+    system: System = False,
+    user: User = False,
     linger: Annotated[
-        bool | None,
-        typer.Option("--linger/--no-linger", help="Run also while you are not logged in."),
-    ] = None,
+        bool, typer.Option("--linger", help="Run also while you are not logged in.")
+    ] = False,
+    no_linger: Annotated[
+        bool, typer.Option("--no-linger", help="Stop when you log out, unless you linger already.")
+    ] = False,
     yes: Yes = False,
     as_json: Json = False,
     workspace: Workspace = None,
@@ -38,8 +51,13 @@ def install(
     """Put the systemd units in place, or bring them up to date."""
     from aap.cli import install as installing
 
-    place = place_of(ctx, workspace, config)
-    return installing.install(place, linger=linger, system=system, yes=yes, as_json=as_json)
+    return installing.install(
+        place_of(ctx, workspace, config),
+        linger=either(linger, no_linger, "--linger and --no-linger"),
+        system=either(system, user, "--system and --user"),
+        yes=yes,
+        as_json=as_json,
+    )
 
 
 @app.command(
@@ -52,15 +70,18 @@ def install(
 def uninstall(
     ctx: typer.Context,
     *,
-    system: System = None,
+    system: System = False,
+    user: User = False,
     purge: Annotated[bool, typer.Option("--purge", help="Delete the messages too.")] = False,
     yes: Yes = False,
     as_json: Json = False,
-    workspace: Workspace = None,
+    workspace: NoWorkspace = None,
     config: ConfigFile = None,
 ) -> int:
     """Stop aap and take its units away; messages stay."""
     from aap.cli import install as installing
 
-    place = place_of(ctx, workspace, config)
-    return installing.uninstall(place, purge=purge, yes=yes, system=system, as_json=as_json)
+    named = workspace or ctx.find_root().obj.workspace
+    place = place_of_all(ctx, workspace, config, f"for it alone: aap workspace rm {named}")
+    whose = either(system, user, "--system and --user")
+    return installing.uninstall(place, purge=purge, yes=yes, system=whose, as_json=as_json)

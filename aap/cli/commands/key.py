@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from aap.cli.commands.parts import Command, ConfigFile, Json, Workspace, group, place_of
+from aap.cli.commands.parts import (
+    Command,
+    ConfigFile,
+    Json,
+    NoWorkspace,
+    Workspace,
+    group,
+    place_of,
+    place_of_all,
+)
 
 app = group(
     help="The keys of clients, each with a name; without any, this machine needs none.",
@@ -27,18 +36,21 @@ app = group(
     """,
 )
 def new(
+    ctx: typer.Context,
     *,
-    name: Annotated[str, typer.Argument(metavar="NEW", help="Whose key it is to be.")],
+    new_name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is to be.")],
     scope: Annotated[
         str,
         typer.Option(metavar="SCOPE,...", help="What it may do: enqueue, receipts, admin."),
     ] = "enqueue,receipts",
     as_json: Json = False,
+    workspace: NoWorkspace = None,
 ) -> int:
     """Make a key for a client and print it, this once."""
     from aap.cli import key as keys
 
-    return keys.new(name, scope, as_json=as_json)
+    place_of_all(ctx, workspace, None)
+    return keys.new(new_name, scope, as_json=as_json)
 
 
 @app.command("ls", cls=Command)
@@ -46,13 +58,13 @@ def ls(
     ctx: typer.Context,
     *,
     as_json: Json = False,
-    workspace: Workspace = None,
+    workspace: NoWorkspace = None,
     config: ConfigFile = None,
 ) -> int:
     """List the names of all keys, and what they may do."""
     from aap.cli import key as keys
 
-    return keys.ls(place_of(ctx, workspace, config), as_json=as_json)
+    return keys.ls(place_of_all(ctx, workspace, config), as_json=as_json)
 
 
 @app.command(
@@ -66,13 +78,13 @@ def revoke(
     ctx: typer.Context,
     *,
     key_name: Annotated[str, typer.Argument(metavar="NAME", help="The key's name.")],
-    workspace: Workspace = None,
+    workspace: NoWorkspace = None,
     config: ConfigFile = None,
 ) -> int:
     """Take a key away: who has it gets in no longer."""
     from aap.cli import key as keys
 
-    return keys.revoke(place_of(ctx, workspace, config), key_name)
+    return keys.revoke(place_of_all(ctx, workspace, config), key_name)
 
 
 @app.command("names", cls=Command, hidden=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from aap.cli.commands.parts import Command, ConfigFile, Json, Workspace, group, place_of
+from aap.cli.commands.parts import Command, ConfigFile, Json, NoWorkspace, group, place_of_all
 
 app = group(
     help="OpenClaw's own configuration: is it made for an inbox behind it?",
@@ -23,13 +23,13 @@ def check(
     ctx: typer.Context,
     *,
     as_json: Json = False,
-    workspace: Workspace = None,
+    workspace: NoWorkspace = None,
     config: ConfigFile = None,
 ) -> int:
     """Say setting by setting whether OpenClaw suits an inbox behind it, and why."""
     from aap.cli import openclaw
 
-    return openclaw.check(place_of(ctx, workspace, config), as_json=as_json)
+    return openclaw.check(place_of_all(ctx, workspace, config), as_json=as_json)
 
 
 @app.command(
@@ -47,10 +47,10 @@ def setup(
         bool, typer.Option("--write", help="Change the file; a backup stays beside it.")
     ] = False,
     as_json: Json = False,
-    workspace: Workspace = None,
+    workspace: NoWorkspace = None,
     config: ConfigFile = None,
 ) -> int:
     """Show what should be changed in OpenClaw's configuration, or change it."""
     from aap.cli import openclaw
 
-    return openclaw.setup(place_of(ctx, workspace, config), write=write, as_json=as_json)
+    return openclaw.setup(place_of_all(ctx, workspace, config), write=write, as_json=as_json)

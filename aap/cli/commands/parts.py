@@ -7,16 +7,19 @@ its exit code; what it calls is imported when it runs, so `aap --help` reads no 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable
+from functools import partial, wraps
+from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from aap.cli import output
 from aap.cli.place import Place
+from aap.errors import UsageError
 from aap.message import State
+
+T = TypeVar("T")
 
 
 class _Help:
@@ -89,6 +92,8 @@ Workspace = Annotated[
         "--workspace", "-w", metavar="NAME|PATH", help="The workspace; what has a / is a path."
     ),
 ]
+NoWorkspace = Annotated[str | None, typer.Option("--workspace", "-w", hidden=True)]
+"""Of a command that is about all workspaces: taken only to be refused with a reason."""
 ConfigFile = Annotated[
     str | None, typer.Option("--config", metavar="FILE", help="Read FILE, not your own aap.conf.")
 ]
@@ -116,3 +121,37 @@ def place_of(ctx: typer.Context, workspace: str | None, config: str | None) -> P
     """Return where a command works: the options after it count, else those before it."""
     root: Place = ctx.find_root().obj
     return Place(workspace or root.workspace, config or root.config)
+
+
+def place_of_all(
+    ctx: typer.Context, workspace: str | None, config: str | None, instead: str = ""
+) -> Place:
+    """Return where a command works that is about all workspaces, and so takes no single one.
+
+    Raises UsageError, with what is to be typed `instead`, if one is named.
+    """
+    place = place_of(ctx, workspace, config)
+    if place.workspace is not None:
+        said = f"{ctx.command_path} is of all workspaces, not of {place.workspace} alone"
+        raise UsageError(said, hint=instead or f"without -w: {ctx.command_path}")
+    return place
+
+
+def told(read: Callable[[str], T], examples: str) -> Callable[[str], T]:
+    """Have what a value cannot be read as end in a UsageError that has `examples`."""
+
+    @wraps(read)
+    def parse(text: str) -> T:
+        try:
+            return read(text)
+        except ValueError:
+            raise UsageError(f'"{text}" cannot be read', hint=f"such as {examples}") from None
+
+    return parse
+
+
+def either(first: bool, second: bool, names: str) -> bool | None:
+    """Return which of two opposite flags was given, None if neither. Raises UsageError for both."""
+    if first and second:
+        raise UsageError(f"{names} exclude each other", hint="give one of them")
+    return first if first or second else None

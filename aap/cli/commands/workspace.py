@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from aap.cli.commands.parts import Command, ConfigFile, Json, Workspace, group, place_of
+from aap.cli.commands.parts import (
+    Command,
+    ConfigFile,
+    Json,
+    NoWorkspace,
+    Workspace,
+    group,
+    place_of,
+    place_of_all,
+)
 
 app = group(
     help="Several workspaces, each with messages, agent and session of its own.",
@@ -68,16 +77,16 @@ def show(
 def add(
     ctx: typer.Context,
     *,
-    name: Annotated[str, typer.Argument(metavar="NEW", help="The name that it gets.")],
+    new_name: Annotated[str, typer.Argument(metavar="NAME", help="The name that it gets.")],
     path: Annotated[str, typer.Argument(metavar="FOLDER", help="Its folder; made if missing.")],
     as_json: Json = False,
-    workspace: Workspace = None,
+    workspace: NoWorkspace = None,
     config: ConfigFile = None,
 ) -> int:
     """Give a folder a name, and have its inbox watched."""
     from aap.cli import workspace as workspaces
 
-    return workspaces.add(place_of(ctx, workspace, config), name, path, as_json=as_json)
+    return workspaces.add(place_of_all(ctx, workspace, config), new_name, path, as_json=as_json)
 
 
 @app.command(
@@ -89,12 +98,12 @@ def add(
     """,
 )
 def use(
-    ctx: typer.Context, *, name: Name, workspace: Workspace = None, config: ConfigFile = None
+    ctx: typer.Context, *, name: Name, workspace: NoWorkspace = None, config: ConfigFile = None
 ) -> int:
     """Make a workspace the one that is meant where none is named."""
     from aap.cli import workspace as workspaces
 
-    return workspaces.use(place_of(ctx, workspace, config), name)
+    return workspaces.use(place_of_all(ctx, workspace, config), name)
 
 
 @app.command(
@@ -104,10 +113,13 @@ def use(
     aap workspace rm work
     """,
 )
-def rm(*, name: Name, as_json: Json = False) -> int:
+def rm(
+    ctx: typer.Context, *, name: Name, as_json: Json = False, workspace: NoWorkspace = None
+) -> int:
     """Watch a workspace no longer; its messages stay."""
     from aap.cli import workspace as workspaces
 
+    place_of_all(ctx, workspace, None)
     return workspaces.rm(name, as_json=as_json)
 
 

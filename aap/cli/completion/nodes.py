@@ -95,6 +95,9 @@ _KINDS = {
 }
 
 
+_OWN_KINDS = {"key_name": "keys", "new_name": "anything"}  # of what is a NAME to people
+
+
 def _value(parameter: Any) -> Value:
     if choices := getattr(parameter.type, "choices", None):
         return Value("words", tuple(str(getattr(each, "value", each)) for each in choices))
@@ -102,7 +105,7 @@ def _value(parameter: Any) -> Value:
     tables = _tables()
     if metavar in tables:
         return tables[metavar]
-    kind = "keys" if parameter.name == "key_name" else _KINDS.get(metavar, "anything")
+    kind = _OWN_KINDS.get(parameter.name) or _KINDS.get(metavar, "anything")
     return Value(kind, many=parameter.nargs == -1)
 
 
