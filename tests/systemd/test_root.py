@@ -152,8 +152,8 @@ def test_nobody_else_may_replace_the_way(machine: Machine, bob: User) -> None:
         result = sudo(machine, "-w", "/srv/open/ws", "inbox", "add", "--text", "x")
         assert result.returncode == Exit.NO_PERMISSION
         assert "others than root may change what is in /srv/open" in result.stderr
-        assert machine.run(["ls", "/srv/open"]).stdout == ""
-        machine.run(["rmdir", "/srv/open"])
+        assert machine.run(["ls", "-A", "/srv/open/ws"]).stdout == ""
+        machine.run(["rmdir", "/srv/open/ws", "/srv/open"])
 
 
 def test_a_cure_by_root_reaches_no_further_than_the_owner(
