@@ -20,6 +20,7 @@ _SOCKET = "/run/systemd/journal/socket"
 _BUFFER = 1 << 20  # bytes; room for some thousands of lines
 _REFUSALS = 20  # lines about refused requests in a period; the others are counted
 _PERIOD = 10.0
+_FORBIDDEN = (401, 403)
 _PART_MAX = 24  # characters of a path's part, which is at most an id, that are shown
 
 
@@ -69,7 +70,9 @@ class Journal:
             self._refused, self._period_began = 0, now
         self._refused += 1
         if self._refused <= _REFUSALS:
-            self.event("notice", "refused", status=status, code=code, path=_shown(path))
+            # Who knocks without a key is worth a look; a bad body is its sender's affair.
+            level = "warning" if status in _FORBIDDEN else "notice"
+            self.event(level, "refused", status=status, code=code, path=_shown(path))
 
 
 def _shown(path: str) -> str:

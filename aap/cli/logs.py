@@ -57,6 +57,7 @@ def logs(
         ids=set(_ids_of(place, conversation, start)) if conversation else set(),
         sources=frozenset(source for part in only for source in SOURCES[part]),
         errors=errors,
+        workspace=place.loaded.name if place.workspace is not None else "",
     )
     files = DailyFiles(place.spool.logs, output.iso(start))
     # Whoever wants the worker alone need not be able to read the journal.
@@ -90,8 +91,11 @@ class Choice:
         ids: set[str] | None = None,
         sources: frozenset[str] = frozenset(),
         errors: bool = False,
+        *,
+        workspace: str = "",
     ) -> None:
         self._id = id
+        self._workspace = workspace
         self._conversation = conversation
         self._ids = (ids or set()) | ({id} if id else set())
         self._sources = sources
@@ -111,7 +115,14 @@ class Choice:
             return False
         if self._sources and line.source not in self._sources:
             return False
+        if self._is_elsewhere(line):
+            return False
         return not (self._id or self._conversation) or self._is_about(line)
+
+    def _is_elsewhere(self, line: Line) -> bool:
+        """Whether it is of the one API, and of another workspace; what names none is of all."""
+        named = line.fields.get("workspace", "") if line.source == "api" else ""
+        return bool(self._workspace and named) and named != self._workspace
 
     def _follow_run(self, line: Line) -> None:
         message_id = line.fields.get("id", "")

@@ -54,7 +54,10 @@ def check(place: Place, *, as_json: bool = False) -> int:
         return Exit.FINDINGS if bad else Exit.OK
     output.table(_COLUMNS, [_row(each) for each in found])
     if bad:
-        output.note(f"{bad} of {len(found)} settings do not suit: aap openclaw setup")
+        do = "does" if bad == 1 else "do"
+        setup = ": aap openclaw setup" if any(each.change for each in found) else ""
+        output.note(f"{bad} of {len(found)} settings {do} not suit{setup}")
+        _tell_by_hand(found)
         return Exit.FINDINGS
     output.note(f"all {len(found)} settings suit")
     return Exit.OK
@@ -110,6 +113,12 @@ def _tell(path: str, found: list[Finding], backup: str | None) -> None:
         output.note(f"then: {NEXT}")
     if any(each.change and each.change[1] == KEY_REFERENCE for each in changes):
         output.note("the key of aap belongs into ~/.openclaw/.env: AAP_API_KEY=…")
+        output.note("  aap key new openclaw   makes one")
+    _tell_by_hand(found)
+
+
+def _tell_by_hand(found: list[Finding]) -> None:
+    """Say what no command changes, and how it is done."""
     for each in found:
         if each.is_bad and not each.change:
             output.note(f"by hand: {each.setting}: {output.one_line(each.why)}")

@@ -19,6 +19,7 @@ KEY_REFERENCE = "${AAP_API_KEY}"
 NO_KEY = "none-needed"
 
 _HERE = frozenset(("localhost", "127.0.0.1", "::1", "0.0.0.0", "::"))  # noqa: S104 - not bound
+_SHOWN = 80  # characters of a value
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -93,7 +94,10 @@ def dotted(path: Path) -> str:
 
 
 def _shown(value: Any) -> str:
-    return "not set" if value is None else json.dumps(value, ensure_ascii=False, default=str)[:80]
+    if value is None:
+        return "not set"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 # The provider that is us
@@ -163,7 +167,8 @@ def _look_at_key(document: Document, aap: Aap, path: Path) -> Finding:
     except ConfigError as error:
         # Where OpenClaw alone can look, it may well be right.
         severity = FAIL if "is not set here" in str(error) else NOTE
-        return Finding(severity, dotted(path), current, _shown(wanted), f"{why}; {error}")
+        why += f"; {error}" + (f": {error.hint}" if severity == FAIL else "")
+        return Finding(severity, dotted(path), current, _shown(wanted), why)
     met = bool(key) and (aap.accepts is None or aap.accepts(key))
     if not met and key:
         why += "; this one is none of them, so each message is refused"

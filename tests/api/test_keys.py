@@ -359,3 +359,11 @@ def test_the_sample_stays_closed_when_the_last_other_key_has_gone(tmp_path: Path
     remove_key(file, "phone")
     wait_until(lambda: (len(keys), keys.check("one")) == (1, None))
     assert keys.check(SAMPLE_KEY) is None
+
+
+def test_who_has_no_right_is_a_warning_in_the_log(start_api: StartApi) -> None:
+    api = start_api(API_KEY=KEY)
+    api.post(authorization=bearer("wrong"))
+    api.ask("GET", "/nothing", authorization=bearer(KEY))
+    told = [line.split()[1] for line in api.log.splitlines() if " refused " in line]
+    assert told == ["warning", "notice"]

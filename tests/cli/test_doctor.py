@@ -409,7 +409,11 @@ def test_openclaw_that_does_not_know_us(home: Path) -> None:
     path = home / ".openclaw/openclaw.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text("{}")
-    assert_cured("openclaw.settings", "FAIL", "models.providers.aap.baseUrl")
+    found = look("openclaw.settings")
+    assert (found.severity, found.fix) == ("FAIL", "aap openclaw check")
+    assert "models.providers.aap.baseUrl" in found.text
+    run("aap openclaw setup --write")
+    assert look("openclaw.settings").severity == "ok"
 
 
 # The command

@@ -173,6 +173,19 @@ def test_who_wants_the_worker_alone_need_not_read_the_journal(
     assert "missing here" in aap("logs", "--api", PATH=refused).stderr
 
 
+def test_of_the_one_api_a_workspace_has_its_own_lines(
+    documents: Documents, spool: Spool, journalctl: Callable[..., str]
+) -> None:
+    path = journalctl(
+        entry(3, "enqueued id=a workspace=main", AAP_EVENT="enqueued"),
+        entry(2, "enqueued id=b workspace=other", AAP_EVENT="enqueued"),
+        entry(1, "refused status=401", AAP_EVENT="refused"),
+    )
+    own = [line["fields"] for line in documents("-w", "main", "logs", PATH=path)]
+    assert own == [{"id": "a", "workspace": "main"}, {"status": "401"}]
+    assert len(documents("logs", PATH=path)) == 3
+
+
 def test_errors_are_warnings_too(documents: Documents, spool: Spool) -> None:
     story(spool)
     write(spool, f"{stamp()} error worker outage reason=x", f"{stamp()} notice worker paused")

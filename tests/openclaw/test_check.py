@@ -304,3 +304,13 @@ def test_somebody_elses_file_is_left_alone(aap: Run, write: Write) -> None:
     assert done.returncode == 4
     assert path.read_text() == FRESH
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_key_that_is_nowhere_is_told_with_where_it_belongs(aap: Run, write: Write) -> None:
+    aap("config", "set", "API_KEY", "-", stdin="hush-right")
+    write(FRESH)
+    aap("openclaw", "setup", "--write")
+    done = aap("openclaw", "check")
+    assert done.returncode == 7
+    assert "1 of " in done.stderr and "does not suit\n" in done.stderr
+    assert "a line AAP_API_KEY=… in ~/.openclaw/.env" in done.stderr

@@ -69,10 +69,12 @@ def openclaw_settings(patient: Patient) -> Found:
     except NotFoundError:
         yield Finding(OK, "there is no OpenClaw here")
         return
-    for each in (each for each in found if each.is_bad):
-        fix = "aap openclaw setup --write" if each.change else "aap openclaw check"
-        said = f"{each.setting} should be {each.wanted}"
-        severity = FAIL if each.severity == FAIL else WARN
-        yield Finding(severity, said, fix, f"it is {each.current}; {each.why}")
-    if not any(each.is_bad for each in found):
+    bad = [each for each in found if each.is_bad]
+    if not bad:
         yield Finding(OK, f"{len(found)} settings suit")
+        return
+    # Where OpenClaw is not set up for us, each of them would say the same.
+    severity = FAIL if any(each.severity == FAIL for each in bad) else WARN
+    do = "does" if len(bad) == 1 else "do"
+    said = f"{len(bad)} of {len(found)} settings {do} not suit, the first is {bad[0].setting}"
+    yield Finding(severity, said, "aap openclaw check")
