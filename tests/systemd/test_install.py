@@ -400,6 +400,33 @@ def test_a_read_only_home_is_named(user: User) -> None:
     assert known_units(user) == ""
 
 
+def test_the_sample_of_the_seed_opens_no_network(user: User) -> None:
+    sample = "HOST=0.0.0.0\nPORT=7016\nAPI_KEY=aibot_<your-key-something>\nAGENT=echo\n"
+    user.write(f"{WORKSPACE}/.ai-agent-proxy.conf", sample, 0o600)
+    result = refused(user)
+    assert result.returncode == Exit.BAD_CONFIG
+    assert "everyone knows" in result.stderr
+    assert "aap key new NAME" in result.stderr
+    user.aap("key", "new", "phone")
+    assert install(user)["listen"][0] == "0.0.0.0:7016"
+    asked = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-H"]
+    known = "Authorization: Bearer aibot_<your-key-something>"
+    assert user.run([*asked, known, "http://127.0.0.1:7016/v1/models"]).stdout == "401"
+
+
+def test_a_cure_keeps_the_file_that_the_units_read(user: User) -> None:
+    user.write("seed.conf", "PORT=7016\nAPI_KEY=mine\nAGENT=echo\n", 0o600)
+    file = f"{user.home}/seed.conf"
+    user.aap("--config", file, "install", "--user")
+    user.aap("doctor", "--fix", "--yes", check=False)
+    told = json.loads(user.aap("doctor", "--only", "config", "--json", check=False).stdout)
+    found = {each["id"]: each for each in told["findings"]}
+    assert found["config.units"]["fix"] == f"export AAP_CONFIG={file}"
+    assert not found["config.units"]["safe"]
+    assert found["config.keys"]["message"] == "clients need a key"
+    assert f"AAP_CONFIG={file}" in user.systemctl("cat", "aap-api.service").replace('"', "")
+
+
 def test_beyond_this_machine_only_with_a_key(user: User) -> None:
     configure(user, HOST="0.0.0.0", PORT=7016)
     result = refused(user)

@@ -52,7 +52,10 @@ CHECKS: dict[str, Check] = {
     ),
     "worker.oldest": Check(ways.worker_oldest, "somebody waits for an answer"),
     "worker.orphans": Check(ways.worker_orphans, "they wait until they are brought back"),
-    "worker.run": Check(ways.worker_run, "its messages are tried again, and given up in the end"),
+    "worker.run": Check(
+        ways.worker_run,
+        "each failure costs its messages an attempt, and they have MAX_ATTEMPTS",
+    ),
     "agent.found": Check(agents.agent_found, "without it no message is handled"),
     "agent.login": Check(agents.agent_login, "each run would end in an outage"),
     "agent.outage": Check(agents.agent_outage, "messages wait until it works again"),
