@@ -409,7 +409,7 @@ def _say_if_agent_hides(place: Place) -> None:
     """Tell when AGENT names another agent than the commands do: AGENT counts before them."""
     from aap.agents import find_agent
 
-    with suppress(ConfigError):
+    with suppress(AapError):
         settings = config.load(workspace=place.workspace, config_file=place.config).settings
         if settings.agent in ("", "custom"):
             return
@@ -459,7 +459,7 @@ def _exposure(place: Place) -> Iterator[Finding]:
     """Find what `load` cannot: it reads no keys."""
     from aap.config.keys import KeyRing
 
-    with suppress(ConfigError):
+    with suppress(AapError):
         loaded = config.load(workspace=config.MAIN, config_file=place.config)
         settings, origin = loaded.settings, loaded.origins["HOST"]
         lack = KeyRing.load(config.keys_file(), settings.api_key).lack

@@ -114,6 +114,31 @@ def test_an_agent_that_is_gone(user: User) -> None:
     assert not {"agent", "outage"} & set(causes(user))
 
 
+def test_an_agent_that_is_seen_to_work_again_is_tried_at_once(user: User) -> None:
+    install(user)
+    user.run(["rm", ".openclaw/workspace/agent"])
+    message = add(user)
+    wait_until(lambda: "outage" in causes(user, message), 20, "the outage")
+    user.write(".openclaw/workspace/agent", "#!/bin/sh\necho well\n", 0o755)
+    told = user.aap("agent", "test")
+    assert "are tried again now" in told.stderr
+    assert "outage" not in causes(user)
+    handled(user)
+
+
+def test_a_socket_that_is_stopped(user: User) -> None:
+    install(user)
+    user.systemctl("stop", "aap-api.socket")
+    cure_ = "systemctl --user start aap-api.socket"
+    refused = user.aap("send", "hello", check=False)
+    assert refused.stderr.splitlines()[-1].strip() == cure_
+    found = causes(user)["socket"]
+    assert found["fix"] == cure_
+    cure(user, found)
+    assert "socket" not in causes(user)
+    user.aap("send", "hello")
+
+
 def test_a_worker_that_was_started_by_hand_has_the_lock(user: User) -> None:
     install(user, "sleep 60")
     user.systemctl("stop", unit(user, "path"))
