@@ -149,6 +149,7 @@ def test_root_writes_no_attachment_through_a_link(
 def test_nobody_else_may_replace_the_way(machine: Machine, bob: User) -> None:
     for mode in (["0777"], ["0775", "--group=bob"]):
         machine.run(["install", "-d", "-m", *mode, "/srv/open"])
+        machine.run(["mkdir", "/srv/open/ws"])
         result = sudo(machine, "-w", "/srv/open/ws", "inbox", "add", "--text", "x")
         assert result.returncode == Exit.NO_PERMISSION
         assert "others than root may change what is in /srv/open" in result.stderr
