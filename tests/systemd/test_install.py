@@ -316,6 +316,13 @@ def test_without_linger_it_asks_for_a_decision(stranger: User) -> None:
     )
     assert not machine.path("/var/lib/systemd/linger/stranger").exists()
     stranger.aap("uninstall", "--user")
+    # Who is asked and says no gets an installation that ends with the login.
+    command = f"{machine.aap} install --user"
+    said = stranger.run(["script", "-qec", command, "/dev/null"], stdin="n\n").stdout
+    assert "Turn it on? [y/N]" in said
+    assert "lingering is off" in said
+    assert not machine.path("/var/lib/systemd/linger/stranger").exists()
+    stranger.aap("uninstall", "--user")
 
 
 def test_lingering_is_undone_only_where_aap_turned_it_on(stranger: User) -> None:

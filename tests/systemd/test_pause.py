@@ -119,6 +119,17 @@ def test_now_stops_the_run_and_its_message_waits_unharmed(user: User) -> None:
     wait_until(lambda: count(user, "done") == 1, 20, "the message to be handled")
 
 
+def test_uninstall_says_that_it_ended_a_run_and_what_it_left(user: User) -> None:
+    install(user, "sleep 60")
+    user.aap("send", "first")
+    wait_until(lambda: events(user, "run-started"), 10, "the run")
+    said = user.aap("uninstall", "--user").stderr
+    assert "ended a run" in said
+    assert "over 1 message not handled yet" in said
+    assert f"settings and keys stay in {user.home}/.config/aap" in said
+    assert count(user, "inbox") == 1
+
+
 @pytest.mark.slow
 def test_where_systemd_cannot_be_asked_the_worker_waits_and_nothing_spins(user: User) -> None:
     install(user)

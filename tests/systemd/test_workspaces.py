@@ -77,6 +77,8 @@ def test_two_workspaces_are_two_models_and_removing_one_leaves_the_other(user: U
 
     removed = user.aap("workspace", "rm", "work")
     assert f"the messages stay in {user.home}/{WORK}/{SPOOL}".removeprefix("the ") in removed.stderr
+    assert "removed 3 files from" in removed.stderr
+    assert "wrote 0 files" not in removed.stderr
     assert list(listed(user)) == ["main"]
     assert user.path(f"{WORK}/{SPOOL}/done/{second}.json").exists()
     gone = units.armed({"work": user.home / WORK})[:-1]
@@ -89,6 +91,12 @@ def test_two_workspaces_are_two_models_and_removing_one_leaves_the_other(user: U
     third = post(user, "aap")
     wait_until(lambda: done(user, MAIN, third), 20, "main goes on")
     assert user.systemctl("--failed", "--plain", "--no-legend") == ""
+
+    cure = f"aap workspace add NAME '{user.home}/{WORK}'"
+    for words in (("resume",), ("send", "hi"), ("explain",), ("doctor", "--only", "worker")):
+        told = user.aap("-w", f"{user.home}/{WORK}", *words, check=False)
+        assert cure in told.stdout + told.stderr, words
+    assert user.show(gone[0], "ActiveState")["ActiveState"] == "inactive"
 
 
 @pytest.mark.slow
