@@ -349,6 +349,8 @@ def uninstall(
     known = record.read(manager.mode)
     paths = known.plan.workspaces if known else place.loaded.workspaces
     workspaces = list(paths.values())
+    if manager.mode == SYSTEM:
+        workspaces = _with_former(workspaces)
     spools = [path / SPOOL_FOLDER for path in workspaces if (path / SPOOL_FOLDER).exists()]
     if purge and spools and not yes:
         _confirm_purge(spools)
@@ -368,8 +370,6 @@ def uninstall(
     actions = actions or ("aap is not installed: nothing to do",)
     _tell((*actions, *(f"deleted {spool}" for spool in deleted if purge)), notes)
     _tell_kept(kept)
-    if (folder := config_file().parent).is_dir() and any(folder.iterdir()):
-        output.note(f"settings and keys stay in {folder}")
     return Exit.OK
 
 
@@ -387,6 +387,15 @@ def _at_work(workspaces: Iterable[Path]) -> Iterator[str]:
             yield f"ended a run of {run.agent} in {path}, over {messages} not handled yet"
 
 
+def _with_former(workspaces: list[Path]) -> list[Path]:
+    """Those that are none any more too; and have all known until the account is gone."""
+    from aap.systemd import account, former
+
+    if account.is_ours():
+        former.add(workspaces)
+    return list(dict.fromkeys([*workspaces, *former.with_messages()]))
+
+
 def _delete_spools(spools: Iterable[Path], *, purge: bool) -> Iterator[Path]:
     """Delete those that hold nothing, or with `purge` all; yield each."""
     for spool in spools:
@@ -399,7 +408,13 @@ def _tell_kept(kept: Sequence[Path]) -> None:
     for spool in kept:
         output.note(f"the messages stay in {spool}")
     if kept:
-        output.note("  aap uninstall --purge   deletes them")
+        which = "--purge" if find_mode() == USER else "--system --purge"
+        output.note(f"  aap uninstall {which}   deletes them")
+    folder = config_file().parent
+    names = sorted({path.name for path in folder.glob("*")} - {"former.json"})
+    if names:
+        output.note(f"settings and keys stay in {folder} ({', '.join(names)})")
+        output.note(f"  rm -r {folder}   deletes them; else they count after another installation")
 
 
 def _remove_skills(workspaces: Iterable[Path]) -> Iterator[str]:

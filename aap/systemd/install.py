@@ -15,7 +15,7 @@ from pathlib import Path
 from aap import __version__, files, identity
 from aap.errors import AapError, NotRunningError
 from aap.mode import ACCOUNT, SYSTEM, SYSTEM_HOME, USER
-from aap.systemd import account, record, units
+from aap.systemd import account, former, record, units
 from aap.systemd import manager as managers
 from aap.systemd.manager import Manager
 from aap.systemd.preflight import Wish
@@ -91,6 +91,8 @@ class _Installation:
             self._undo.callback(account.remove)
         self._undo.callback(identity.remove_empty, missing)
         self._undo.callback(_restore_record, before, plan.mode)
+        if plan.mode == SYSTEM and before:
+            former.add(set(before.plan.workspaces.values()) - set(plan.workspaces.values()))
         record.write(new)
 
     def _missing_folders(self) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from aap import identity
 from aap.errors import AapError
 from aap.mode import ACCOUNT, SYSTEM, SYSTEM_HOME
-from aap.systemd import account, record, units
+from aap.systemd import account, former, record, units
 from aap.systemd import manager as managers
 from aap.systemd.manager import Manager
 from aap.systemd.record import Record
@@ -57,7 +58,13 @@ def remove_account(manager: Manager) -> tuple[str, str]:
     """Take the account away where nothing of it is left; return what was done, and a note."""
     if manager.mode != SYSTEM or not account.is_ours():
         return "", ""
+    identity.remove_empty(former.held())
+    if held := former.held():
+        folders = shlex.join(map(str, held))
+        said = f"the account {ACCOUNT} stays, for there are files of it in {folders}"
+        return "", f"{said}; to remove it: chown -R root: {folders} && aap uninstall --system"
     if account.remove():
+        former.forget()
         return f"removed the account {ACCOUNT}", ""
     said = f"the account {ACCOUNT} stays, for there are files of it in {SYSTEM_HOME}"
     return "", f"{said}; to remove both: userdel {ACCOUNT} && rm -r {SYSTEM_HOME}"
