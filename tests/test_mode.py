@@ -58,7 +58,7 @@ def test_the_owner_of_the_first_foreign_folder_decides(tmp_path: Path) -> None:
     assert identity.find_owner(tmp_path / "link/x") == (65534, 65534)
     inner.parent.chmod(0o777)
     os.chown(inner.parent, 0, 0)
-    with pytest.raises(PermissionDeniedError, match="everybody may change"):
+    with pytest.raises(PermissionDeniedError, match="others than root may change"):
         identity.find_owner(inner)
 
 

@@ -140,10 +140,20 @@ def _print(picture: Picture) -> None:
     if picture.trouble:
         output.note(f"  {picture.trouble.hint}")
     elif picture.record is None:
+        _tell_machines()
         output.note(f"  {install_command()}")
     elif not picture.is_armed:
         output.note("not all is armed")
         output.note("  aap doctor   says what is wrong, and what mends it")
+
+
+def _tell_machines() -> None:
+    """Say that the machine has an aap, to a user who has none and is not of its group."""
+    from aap.systemd import record
+
+    if find_mode() == USER and record.is_on_machine():
+        output.note("the machine has one, which aap send uses; the group aap needs no key for it")
+        output.note("one of your own needs another port: aap config set PORT 7012")
 
 
 def lines(picture: Picture) -> list[str]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import re
 import shlex
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aap import process
+from aap import identity, process
 from aap.errors import NotRunningError
-from aap.mode import SYSTEM, USER, find_mode
+from aap.mode import SYSTEM, USER, find_mode, user_record
 
 STOP_TIMEOUT = 180.0  # longer than any TimeoutStopSec= of ours: the agent may take its time
 
@@ -135,7 +136,11 @@ class Manager:
         return self._holds(_USERS)
 
     def _holds(self, *options: str) -> bool:
-        with tempfile.TemporaryDirectory(prefix="aap-probe-", dir=self.runtime) as folder:
+        # A check that looks into a workspace has its owner's rights, who may not write here.
+        with (
+            identity.acting_for(self.runtime),
+            tempfile.TemporaryDirectory(prefix="aap-probe-", dir=self.runtime) as folder,
+        ):
             return process.run(self._probe(folder, options)).ok
 
     def _probe(self, folder: str, options: Sequence[str]) -> list[str]:
@@ -154,8 +159,10 @@ class Manager:
 
 
 def user_name() -> str:
-    """Name the user that this process runs as."""
-    return getpass.getuser()
+    """Name the user that this process runs as; LOGNAME, after su, may name another one."""
+    with suppress(KeyError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    return str(os.getuid())  # a container's user need have no name
 
 
 def has_linger() -> bool:
@@ -178,7 +185,7 @@ def check_runtime_folder() -> None:
     if not given and os.environ.get("SUDO_USER") and os.geteuid() == 0:
         raise NotRunningError(
             "root, by sudo, is not the user whose units these are",
-            hint="the same command without sudo",
+            hint=f"the same command without sudo, or for the whole machine: sudo {_FOR_MACHINE}",
         )
     if not given and expected.is_dir():
         raise NotRunningError(
@@ -188,12 +195,16 @@ def check_runtime_folder() -> None:
         raise NotRunningError(f"XDG_RUNTIME_DIR={given} is no folder", hint=export)
     if not given or not Path(given).is_dir():
         missing = f"the folder {given} is missing" if given else "XDG_RUNTIME_DIR is not set"
+        has_own = os.geteuid() != 0 or user_record().exists()
         raise NotRunningError(
             f"{missing}: no service manager runs for {user_name()}",
-            hint=f"{_hint_to_start()} && {export}",
+            hint=f"{_hint_to_start()} && {export}" if has_own else _FOR_MACHINE,
         )
     if Path(given).stat().st_uid != os.getuid():
         raise NotRunningError(f"XDG_RUNTIME_DIR={given} belongs to another user", hint=export)
+
+
+_FOR_MACHINE = "aap install --system"
 
 
 def _hint_to_start() -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pwd
+import re
 import socket
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from aap.errors import ConfigError, PermissionDeniedError
+from aap.mode import SYSTEM
+from aap.systemd import record, units
 
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 
@@ -61,14 +66,47 @@ def split(stream: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def owner(port: int) -> str:
-    """Say which process listens on `port`: "node (pid 123)"; others' processes show no more."""
+class Holder(NamedTuple):
+    """Who listens on a port, in words, and whether it is a process that somebody may stop."""
+
+    name: str
+    is_plain: bool
+
+
+def holder(port: int) -> Holder:
+    """Say which process listens on `port`: "node (pid 123)"; others' processes show no more.
+
+    What systemd holds is a unit's, whose processes come and go: it may be another aap.
+    """
     sockets = _listening(port)
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if any(str(fd.readlink()) in sockets for fd in (process / "fd").iterdir()):
-                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
-    return "a process of another user"
+                name = (process / "comm").read_text().strip()
+                plain = Holder(f"{name} (pid {process.name})", is_plain=True)
+                return plain if name != "systemd" else _manager(process, port)
+    return _machines(port) or Holder("a process of another user", is_plain=False)
+
+
+def _manager(process: Path, port: int) -> Holder:
+    """Name whose service manager this is, and the aap that it listens for."""
+    if process.name == "1":
+        return _machines(port) or Holder("a socket unit of the machine", is_plain=False)
+    uid = process.stat().st_uid
+    whose = f"user {uid}"
+    with suppress(KeyError):
+        whose = pwd.getpwuid(uid).pw_name
+    has_aap = Path(f"/run/user/{uid}/aap/api.sock").exists()
+    return Holder(f"the {'aap' if has_aap else 'service manager'} of {whose}", is_plain=False)
+
+
+def _machines(port: int) -> Holder | None:
+    """The machine's aap, if it is installed for this port: everybody may read its units."""
+    with suppress(OSError):
+        unit = (record.unit_folder(SYSTEM) / units.SOCKET).read_text("utf-8", "replace")
+        if re.search(rf"^ListenStream=.*:{port}$", unit, re.MULTILINE):
+            return Holder("the machine's aap, which aap send uses", is_plain=False)
+    return None
 
 
 def _listening(port: int) -> set[str]:

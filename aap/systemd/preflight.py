@@ -223,9 +223,11 @@ def _check_port(manager: Manager, listen: str) -> None:
     if own.active == "active" and any(each.endswith(f":{port}") for each in own.listen):
         return
     if not ports.is_free(listen):
+        holder = ports.holder(port)
+        stop = "stop it, or " if holder.is_plain else ""
         raise AapError(
-            f"port {port} is taken by {ports.owner(port)}",
-            hint=f"stop it, or take another port: aap config set PORT {port + 1}",
+            f"port {port} is taken by {holder.name}",
+            hint=f"{stop}take another port: aap config set PORT {port + 1}",
         )
 
 

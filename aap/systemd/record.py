@@ -11,7 +11,7 @@ from typing import Any
 
 from aap import files, identity
 from aap.mode import SYSTEM, SYSTEM_RECORD, user_record
-from aap.systemd.units import Plan
+from aap.systemd.units import SOCKET, Plan
 
 SCHEMA = "aap.install/1"
 
@@ -64,6 +64,11 @@ def share_folder(mode: str) -> Path:
 def shared_file(mode: str) -> Path:
     """Return where it is kept what was put there."""
     return record_file(mode).with_name("shared.json")
+
+
+def is_on_machine() -> bool:
+    """Whether aap is installed for the whole machine: everybody may see its units."""
+    return (unit_folder(SYSTEM) / SOCKET).exists()
 
 
 def read(mode: str) -> Record | None:

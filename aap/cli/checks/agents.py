@@ -33,6 +33,7 @@ from aap.cli.checks.finding import (
 from aap.cli.checks.service import missing_walls
 from aap.cli.programs import look_for
 from aap.errors import AapError, ConfigError
+from aap.mode import ACCOUNT, USER
 
 # Words by which an agent is let do anything without asking; gemini's is short.
 _BYPASSES = frozenset((
@@ -118,7 +119,8 @@ def _look_at_login(patient: Patient, site: Site) -> Found:
         yield Finding(OK, f"{agent.name} has a login or a key")
     else:
         said = f"{agent.name} has no login and no key that the units know"
-        yield Finding(WARN, said, _LOGINS[agent.name])
+        sudo = "" if patient.manager.mode == USER else f"sudo -u {ACCOUNT} -H "
+        yield Finding(WARN, said, sudo + _LOGINS[agent.name])
 
 
 def _claude_login(agent: Agent, environ: Mapping[str, str]) -> bool | None:

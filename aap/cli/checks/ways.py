@@ -51,7 +51,7 @@ def socket_listening(patient: Patient) -> Found:
     if ports.is_free(listen):
         yield Finding(FAIL, "nobody listens", enable(patient, socket), safe=True)
     else:
-        said = f"port {port} is taken by {ports.owner(port)}"
+        said = f"port {port} is taken by {ports.holder(port).name}"
         yield Finding(FAIL, said, f"aap config set PORT {port + 1} && {INSTALL}")
 
 
