@@ -56,12 +56,25 @@ def install_command() -> str:
 
 def in_mode(command: str) -> str:
     """Turn a command that is written for a user's own aap into that for the aap that is meant."""
-    if find_mode() == USER:
+    mode = find_mode()
+    if mode == SYSTEM:
+        systemctl = "systemctl" if os.geteuid() == 0 else "sudo systemctl"
+        command = command.replace("aap install --user", install_command())
+        command = command.replace("systemctl --user", systemctl)
+    if mode == find_mode({**os.environ, VARIABLE: ""}):
         return command
-    systemctl = "systemctl" if os.geteuid() == 0 else "sudo systemctl"
-    return command.replace("aap install --user", install_command()).replace(
-        "systemctl --user", systemctl
-    )
+    # An option said whose aap is meant, before one is installed: the next command has none.
+    for group in ("config", "key"):
+        command = command.replace(f"aap {group} ", f"{VARIABLE}={mode} aap {group} ")
+    return command
+
+
+def as_root() -> str:
+    """The command that runs, for a person to type who may not do what root may."""
+    import shlex
+    import sys
+
+    return shlex.join(["sudo", "aap", *sys.argv[1:]])
 
 
 def user_record(environ: Mapping[str, str] = os.environ) -> Path:

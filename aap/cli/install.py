@@ -411,10 +411,10 @@ def _tell_kept(kept: Sequence[Path]) -> None:
         which = "--purge" if find_mode() == USER else "--system --purge"
         output.note(f"  aap uninstall {which}   deletes them")
     folder = config_file().parent
-    names = sorted({path.name for path in folder.glob("*")} - {"former.json"})
-    if names:
-        output.note(f"settings and keys stay in {folder} ({', '.join(names)})")
-        output.note(f"  rm -r {folder}   deletes them; else they count after another installation")
+    left = sorted(str(path) for path in folder.glob("*") if path.name != "former.json")
+    if left:
+        output.note(f"settings and keys stay in {folder}, and count after another installation")
+        output.note(f"  {shlex.join(['rm', '-r', *left])}   deletes them")
 
 
 def _remove_skills(workspaces: Iterable[Path]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from aap.cli import output
 from aap.cli.place import Place
 from aap.config import keys
 from aap.errors import AapError, Exit, NotFoundError
+from aap.mode import ACCOUNT, USER, find_mode
 
 
 def new(name: str, scope: str, *, as_json: bool = False) -> int:
@@ -35,7 +36,8 @@ def new(name: str, scope: str, *, as_json: bool = False) -> int:
     output.note("it is not shown again, and counts at once; a client sends it as")
     output.note("  Authorization: Bearer KEY")
     if is_first:
-        output.note("from now on, all clients need a key, but for the socket of your own user")
+        whose = "your own user" if find_mode() == USER else f"the group {ACCOUNT}"
+        output.note(f"from now on, all clients need a key, but for the socket of {whose}")
     return Exit.OK
 
 

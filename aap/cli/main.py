@@ -134,7 +134,7 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code
     except AapError as error:
-        output.warn(str(error), error.hint)
+        output.warn(str(error), _in_mode(error.hint))
         return error.code
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
@@ -145,6 +145,15 @@ def run(arguments: Sequence[str]) -> int:
         return _os_error(error)
     except Exception as error:
         return _unexpected(error)
+
+
+def _in_mode(hint: str) -> str:
+    """Return a hint as it is typed for the aap that is meant."""
+    from aap.mode import in_mode
+
+    with suppress(AapError):  # AAP_MODE itself is wrong, and the hint says so
+        return in_mode(hint)
+    return hint
 
 
 def _drop_stdout() -> None:
@@ -165,11 +174,11 @@ def _os_error(error: OSError) -> int:
 
 def _sudo(error: OSError) -> str:
     """The way in, for one of the group `aap` who may not do what root may."""
-    from aap.mode import SYSTEM, find_mode
+    from aap.mode import SYSTEM, as_root, find_mode
 
     refused = isinstance(error, PermissionError) and os.geteuid() != 0
     with suppress(AapError):
-        return "sudo before the same command" if refused and find_mode() == SYSTEM else ""
+        return as_root() if refused and find_mode() == SYSTEM else ""
     return ""
 
 

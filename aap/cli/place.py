@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from aap.errors import ConfigError, NotFoundError
+from aap.errors import ConfigError, NotFoundError, PermissionDeniedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,7 @@ class Place:
 
     def check_known(self) -> None:
         """Raise NotFoundError as `loaded` does, and let wrong settings be another's to tell."""
-        with suppress(ConfigError):
+        with suppress(ConfigError, PermissionDeniedError):
             self.loaded  # noqa: B018 - it is what raises
 
     def check_served(self) -> None:
@@ -87,14 +87,17 @@ class Place:
         Commands that have the API or systemd act need it: a path that neither knows would
         stand for `main`. What is in a folder can be read all the same.
         """
-        from aap.config import MAIN
+        from aap import config
 
-        if self.workspace is None or self.loaded.name != MAIN:
+        meant = self.workspace, self.config
+        if self.workspace is None or config.find_name(*meant) != config.MAIN:
             return
         from aap.mode import find_mode
         from aap.systemd import record
 
-        folder, known = self.settings.workspace, record.read(find_mode())
+        # The folder's own settings are not read: the group of the machine's aap may not.
+        folder, known = config.find_folder(*meant), record.read(find_mode())
+        self._check_folder(folder)
         if known and not any(_is_same(folder, each) for each in known.plan.workspaces.values()):
             raise self.no_workspace(folder)
 

@@ -7,8 +7,10 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from aap import config
 from aap.cli import output
 from aap.cli.place import Place
 from aap.errors import (
@@ -48,7 +50,8 @@ def send(
         raise UsageError("there is nothing to send")
     place.check_served()
     path = "/v1/responses" if responses else "/v1/chat/completions"
-    body = _body(f"aap/{place.loaded.name}", text, stream, responses)
+    name = config.find_name(place.workspace, place.config)
+    body = _body(f"aap/{name}", text, stream, responses)
     via, message_id, reply = _post(place, path, body, stream)
     if as_json:
         output.write_json("aap.send/1", id=message_id, via=via, answer=reply)
@@ -76,14 +79,14 @@ def socket_path() -> Path:
 
 def _post(place: Place, path: str, body: bytes, stream: bool) -> tuple[str, str, str]:
     """Return how it went out, the message's id and the answer's text."""
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {_key(place)}"}
     problems = []
-    for via, connection in _ways(place):
+    for via, connection, key in _ways(place):
         try:
             connection.connect()
         except OSError as error:
             problems.append(f"{via}: {error.strerror or error}")
             continue
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
         return (via, *_exchange(connection, path, body, headers, stream))
     raise NotRunningError(f"nothing listens ({'; '.join(problems)})", hint=_hint())
 
@@ -106,18 +109,17 @@ def _hint() -> str:
     return manager.command("start", units.SOCKET)
 
 
-def _ways(place: Place) -> list[tuple[str, http.client.HTTPConnection]]:
+def _ways(place: Place) -> Iterator[tuple[str, http.client.HTTPConnection, str]]:
+    """How to reach the API, with the key for it. The settings are read for the second way alone.
+
+    The group of the machine's aap may use the socket, and not read what is in a workspace.
+    """
+    yield f"unix:{socket_path()}", _UnixConnection(socket_path()), "none"
     host, port = place.settings.host, place.settings.port
     if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - the address to call, not to bind
         host = "localhost"
-    return [
-        (f"unix:{socket_path()}", _UnixConnection(socket_path())),
-        (f"http://{host}:{port}", http.client.HTTPConnection(host, port, timeout=TIMEOUT)),
-    ]
-
-
-def _key(place: Place) -> str:
-    return place.settings.api_key or "none"
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
+    yield f"http://{host}:{port}", connection, place.settings.api_key or "none"
 
 
 def _exchange(

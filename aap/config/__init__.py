@@ -6,7 +6,7 @@ Imports the standard library only, and little of it: the worker starts with this
 """
 
 from aap.config.envfile import DoubtfulConfigError, Finding, parse
-from aap.config.load import Loaded, Origin, find_folder, known_key, load
+from aap.config.load import Loaded, Origin, find_folder, find_name, known_key, load
 from aap.config.paths import (
     config_folder,
     keys_file,
@@ -31,6 +31,7 @@ __all__ = [
     "Settings",
     "config_folder",
     "find_folder",
+    "find_name",
     "is_loopback",
     "keys_file",
     "known_key",

@@ -18,7 +18,7 @@ from aap.errors import (
     exit_of,
 )
 from aap.files import FILE_MODE, FOLDER_MODE, make_folder, write_atomic
-from aap.mode import SYSTEM_CONFIG
+from aap.mode import SYSTEM_CONFIG, as_root
 
 _KINDS = {Exit.NO_PERMISSION: PermissionDeniedError, Exit.TRY_AGAIN: TryAgainError}
 
@@ -44,7 +44,8 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         kind = _KINDS.get(exit_of(error), AapError)
         message = f"nothing can be written in {folder}: {error.strerror}"
-        raise kind(message, hint=f"ls -ld {folder}; df {folder}") from None
+        roots = folder.is_relative_to(SYSTEM_CONFIG) and os.geteuid() != 0
+        raise kind(message, hint=as_root() if roots else f"ls -ld {folder}; df {folder}") from None
 
 
 def real_file(file: Path) -> Path:

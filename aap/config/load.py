@@ -47,7 +47,7 @@ from aap.config.paths import (
 from aap.config.registry import MAIN, Registry, is_name, read_registry
 from aap.config.table import NAMES, SETTINGS, Setting, Settings, Value, nearest_key
 from aap.errors import ConfigError, NotFoundError, PermissionDeniedError
-from aap.mode import SYSTEM, SYSTEM_RECORD, SYSTEM_WORKSPACE, VARIABLE, find_mode
+from aap.mode import SYSTEM, SYSTEM_RECORD, SYSTEM_WORKSPACE, VARIABLE, as_root, find_mode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -200,6 +200,16 @@ def find_folder(
     return outer.paths[outer.name]
 
 
+def find_name(
+    workspace: str | None, config_file: str | None, environ: Mapping[str, str] = os.environ
+) -> str:
+    """The name of the workspace that `load` would take, without a look into its folder.
+
+    Raises as `find_folder`.
+    """
+    return _read_outer(_flag_layer(workspace, {}), config_file, environ, _Files()).name
+
+
 class _Outer(NamedTuple):
     """What is known before the workspace's own file: flags, variables, secrets, user, system."""
 
@@ -348,7 +358,7 @@ def _read_file(path: Path, *, needed: bool) -> str | None:
         if isinstance(error, PermissionError) and find_mode() == SYSTEM:
             raise PermissionDeniedError(
                 f"{path} is of the machine's aap, which root looks after",
-                hint="sudo before the same command",
+                hint=as_root(),
             ) from None
         raise unreadable(path, error) from None
 

@@ -55,12 +55,49 @@ def test_uninstall_leaves_messages_and_with_purge_nothing(machine: Machine) -> N
         system.aap("inbox", "add", "--text", "hello")
         kept = system.aap("uninstall", "--system")
         assert f"the messages stay in {SPOOL}" in kept.stderr
+        assert "aap uninstall --system --purge   deletes them" in kept.stderr
         assert "account aap stays" in kept.stderr
         assert machine.run(["find", SPOOL, "-name", "*.json", "-user", "aap"]).stdout
         assert machine.systemctl("list-unit-files", "--no-legend", "aap*", check=False) == ""
         system.aap("uninstall", "--system", "--purge", "--yes")
         assert tree(machine) == before
         assert machine.run(["id", "aap"], check=False).returncode != 0
+
+
+def test_the_account_stays_while_a_removed_workspace_holds_files_of_it(machine: Machine) -> None:
+    before = tree(machine)
+    with installed(machine) as system:
+        system.aap("workspace", "add", "proj", "/srv/proj")
+        system.aap("-w", "proj", "inbox", "add", "--text", "hello")
+        system.aap("workspace", "rm", "proj")
+        machine.run(["install", "-o", "aap", "/dev/null", "/srv/proj/of-the-agent"])
+        purged = system.aap("uninstall", "--system", "--purge", "--yes")
+        assert "deleted /srv/proj/.ai-agent-proxy\n" in purged.stdout
+        assert "account aap stays, for there are files of it in /srv/proj;" in purged.stderr
+        assert "settings and keys stay in /etc/aap, and count" in purged.stderr
+        assert "rm -r /etc/aap/workspaces   deletes them" in purged.stderr
+        machine.run(["chown", "-R", "root:", "/srv/proj"])
+        assert "removed the account" in system.aap("uninstall", "--system").stdout
+        machine.run(["rm", "-r", "/etc/aap", "/srv/proj"])
+        assert tree(machine) == before
+        assert machine.run(["id", "aap"], check=False).returncode != 0
+
+
+def test_another_users_aap_on_the_port_is_not_to_be_stopped(user: User) -> None:
+    file = f"/run/user/{user.uid}/aap/api.sock"
+    words = [f"--socket-property=ListenStream={at}" for at in ("127.0.0.1:7013", file)]
+    user.run(["systemd-run", "--user", "--quiet", *words, "true"])
+    install = [user.machine.aap, "install", "--system"]
+    taken = user.machine.run(install, check=False, env={"AAP_PORT": "7013"})
+    assert f"port 7013 is taken by the aap of {user.name}\n" in taken.stderr
+    assert "  take another port: AAP_MODE=system aap config set PORT 7014\n" in taken.stderr
+
+
+def test_root_without_an_aap_is_offered_that_of_the_machine(machine: Machine) -> None:
+    for command in ("status", "install"):
+        refused = machine.run([machine.aap, command], check=False)
+        assert refused.returncode == Exit.NOT_RUNNING
+        assert refused.stderr.splitlines()[-1] == "  aap install --system"
 
 
 def test_what_root_would_run_must_be_roots_alone(machine: Machine) -> None:
@@ -123,8 +160,8 @@ def doctor(system: System) -> list[dict[str, str]]:
 
 
 def test_everything_is_whose_it_should_be(system: System) -> None:
+    assert "but for the socket of the group aap\n" in system.aap("key", "new", "phone").stderr
     system.aap("config", "set", "API_KEY", "a-key-of-my-own")
-    system.aap("key", "new", "phone")
     wanted = {
         "/etc/aap": "root aap 750",
         "/etc/aap/aap.conf": "root aap 640",
@@ -177,13 +214,47 @@ def test_the_group_may_send_and_nobody_else_by_the_socket(system: System, user: 
     assert user.run(curl, check=False).returncode != 0
     machine.run(["usermod", "-aG", "aap", user.name])
     assert user.run(curl).returncode == 0
+    for where in ((), ("-w", "main")):
+        settled(system, user.aap(*where, "send", "hello").stdout.strip())
     # Whoever may read its settings means the machine's aap, if they have none of their own.
     refused = user.aap("status", check=False)
     assert refused.returncode == Exit.NO_PERMISSION
-    assert "sudo before the same command" in refused.stderr
+    assert "sudo aap status" in refused.stderr
+
+
+def test_the_group_is_told_what_root_would_do(system: System, user: User) -> None:
+    system.machine.run(["usermod", "-aG", "aap", user.name])
+    printed = user.aap("doctor", "--json", check=False).stdout
+    found = {each["id"]: each for each in json.loads(printed)["findings"]}
+    assert found["config.parse"]["fix"] == "sudo aap doctor --json"
+    assert found["config.parse"]["why"] == "what you may not read cannot be judged"
+    as_after_su = {"LOGNAME": "root", "AAP_MODE": "user"}
+    own = user.aap("doctor", "--only", "user.linger", env=as_after_su, check=False).stdout
+    assert f"{user.name} lingers" in own
+
+
+def test_a_user_is_told_that_the_machine_has_one(system: System, user: User) -> None:
+    assert "the machine has one, which aap send uses" in user.aap("status", check=False).stderr
+    taken = user.aap("install", "--user", check=False).stderr
+    assert "port 7011 is taken by the machine's aap" in taken
+    change = ("config", "set", "PORT", "7012")
+    refused = user.aap(*change, check=False, env={"AAP_MODE": "system"})
+    assert refused.returncode == Exit.NO_PERMISSION
+    assert f"  sudo AAP_MODE=system aap {' '.join(change)}\n" in refused.stderr
 
 
 _CONNECT = "import socket; socket.socket(socket.AF_UNIX).connect('/run/aap/api.sock')"
+
+
+def test_doctor_tries_the_sandbox_as_root_and_knows_whose_login_counts(system: System) -> None:
+    system.write(".local/bin/codex", "#!/bin/sh\n", 0o755)
+    system.aap("config", "unset", "AGENT_CLI")
+    system.aap("config", "set", "AGENT", "codex")
+    found = {each["id"]: each for each in doctor(system)}
+    system.aap("config", "unset", "AGENT")
+    assert found["agent.bypass"]["severity"] == "ok"
+    assert "within the sandbox" in found["agent.bypass"]["message"]
+    assert found["agent.login"]["fix"] == "sudo -u aap -H codex login"
 
 
 def test_units_verify_and_are_rated_as_promised(system: System) -> None:

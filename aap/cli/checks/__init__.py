@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from aap.cli.checks import agents, machine, others, service, settings, spools, ways
 from aap.cli.checks.finding import FAIL, INSTALL, Check, Finding, Patient, Unasked
-from aap.errors import AapError, NotRunningError, describe
-from aap.mode import in_mode
+from aap.errors import AapError, NotRunningError, PermissionDeniedError, describe
+from aap.mode import SYSTEM, as_root, find_mode, in_mode
 
 __all__ = ["CHECKS", "Check", "Finding", "Patient", "examine"]
 
@@ -100,7 +100,7 @@ CHECKS: dict[str, Check] = {
 def examine(patient: Patient, ids: Sequence[str]) -> list[Finding]:
     """Run the checks of these ids. What a check raises is a finding too."""
     return [
-        replace(each, id=name, why=CHECKS[name].why, fix=_in_place(patient, each.fix))
+        replace(each, id=name, why=each.why or CHECKS[name].why, fix=_in_place(patient, each.fix))
         for name in ids
         for each in _examine(patient, CHECKS[name])
     ]
@@ -118,15 +118,22 @@ def _examine(patient: Patient, check: Check) -> list[Finding]:
         return list(check.look(patient))
     except Unasked:
         return []
-    except NotRunningError as error:
-        return [Finding(FAIL, str(error), error.hint)]
-    except AapError as error:
-        return [Finding(FAIL, "", error.hint, str(error))]
-    except OSError as error:
-        return [Finding(FAIL, "", detail=describe(error))]
+    except (AapError, OSError) as error:
+        return [_raised(error)]
     except Exception as error:  # one check that is at a loss must not silence the others
         if os.environ.get("AAP_DEBUG"):
             raise
         return [
             Finding(FAIL, f"the check itself failed, {type(error).__name__}", detail=str(error))
         ]
+
+
+def _raised(error: AapError | OSError) -> Finding:
+    if isinstance(error, NotRunningError):
+        return Finding(FAIL, str(error), error.hint)
+    closed = isinstance(error, (PermissionDeniedError, PermissionError))
+    why = "what you may not read cannot be judged" if closed else ""
+    if isinstance(error, AapError):
+        return Finding(FAIL, "", error.hint, str(error), why=why)
+    is_roots = closed and find_mode() == SYSTEM and os.geteuid() != 0
+    return Finding(FAIL, "", as_root() if is_roots else "", describe(error), why=why)
