@@ -62,7 +62,7 @@ function __aap_checks
         worker.workspace 'what comes for that workspace waits for ever' \
         worker.oldest 'somebody waits for an answer' \
         worker.orphans 'they wait until they are brought back' \
-        worker.run 'its messages are tried again, and given up in the end' \
+        worker.run 'each failure costs its messages an attempt, and they have MAX_ATTEMPTS' \
         agent.found 'without it no message is handled' \
         agent.login 'each run would end in an outage' \
         agent.outage 'messages wait until it works again' \
