@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from aap import config
 from aap.cli.checks.finding import (
@@ -23,6 +24,9 @@ from aap.cli.checks.finding import (
 from aap.config import Loaded
 from aap.errors import ConfigError
 from aap.mode import USER
+
+if TYPE_CHECKING:
+    from aap.config.keys import KeyRing
 
 # Their own checks compare them with the units: socket.port and worker.workspace.
 _ELSEWHERE = frozenset(("HOST", "PORT", "WORKSPACE"))
@@ -92,21 +96,21 @@ def config_keys(patient: Patient) -> Found:
     ring = KeyRing.load(config.keys_file(), settings.api_key)
     for each in ring.findings:
         yield Finding(WARN, str(each).splitlines()[0], each.hint)
-    if ring.lack and not config.is_loopback(settings.host):
-        said = f"HOST={settings.host} lets other machines in, and {ring.lack}"
-        yield Finding(FAIL, said, "aap key new NAME")
-    elif ring:
-        said = f"only this machine can connect, but {ring.lack}"
-        yield (
-            Finding(WARN, said, "aap key new NAME")
-            if ring.lack
-            else Finding(OK, "clients need a key")
-        )
-    elif ring.is_required:
-        said = f"no key is left, so no client gets in by TCP; {config.keys_file()} is empty"
-        yield Finding(WARN, said, "aap key new NAME")
-    else:
-        yield Finding(OK, "no key: clients on this machine need none")
+    yield _judge_keys(ring, settings.host)
+
+
+def _judge_keys(ring: KeyRing, host: str) -> Finding:
+    if ring.lack and not config.is_loopback(host):
+        said = f"HOST={host} lets other machines in, and {ring.lack}"
+        return Finding(FAIL, said, "aap key new NAME")
+    if ring and ring.lack:
+        return Finding(WARN, f"only this machine can connect, but {ring.lack}", "aap key new NAME")
+    if ring:
+        return Finding(OK, "clients need a key")
+    if ring.is_required:
+        said = f"no key is left in {config.keys_file()}, so no client gets in"
+        return Finding(WARN, said, "aap key new NAME")
+    return Finding(OK, "no key: clients on this machine need none")
 
 
 def config_units(patient: Patient) -> Found:
