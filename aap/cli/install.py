@@ -413,7 +413,7 @@ def _tell_kept(kept: Sequence[Path]) -> None:
     folder = config_file().parent
     left = sorted(str(path) for path in folder.glob("*") if path.name != "former.json")
     if left:
-        output.note(f"settings and keys stay in {folder}, and count again")
+        output.note(f"settings and keys stay in {folder}, and count after another installation")
         output.note(f"  {shlex.join(['rm', '-r', *left])}   deletes them")
 
 

@@ -88,7 +88,15 @@ class Session:
     def transcript(self, message: str) -> str:
         """All of it, without what differs from day to day."""
         short = (rf"\b{message[:8]}\b", "10000000")
-        return screens.normal("\n".join(self._shown), [*NAMES, short])
+        return in_order(screens.normal("\n".join(self._shown), [*NAMES, short]))
+
+
+def in_order(text: str) -> str:
+    """Put systemd's word that the API is up behind the API's own, which it may come long after."""
+    said = "Mon DD hh:mm:ss systemd Started aap API.\n"
+    listens = "Mon DD hh:mm:ss api     listening at=unix:/run/user/UUUU/aap/api.sock\n"
+    assert text.count(said) == text.count(listens)
+    return text.replace(said, "").replace(listens, listens + said)
 
 
 def wait_for(user: User, state: State) -> str:
