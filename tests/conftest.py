@@ -45,8 +45,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--alone", choices=("leave", "only"), help=text)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Do what --alone says. (A second -m would take the place of the first.)"""
+    """Do what --alone says: a second -m would take the place of the first."""
+    for each in items:
+        if each.get_closest_marker("systemd") or each.get_closest_marker("alone"):
+            each.add_marker(pytest.mark.slow)
     asked = config.getoption("--alone")
     if asked is None:
         return

@@ -10,6 +10,7 @@ from torture import fuzz
 from aap.agents import Ended, Verdict, find_agent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", fuzz.TARGETS)
 def test_any_bytes_are_read_or_refused(name: str) -> None:
     fuzz.guess(name, 150)

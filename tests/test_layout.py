@@ -36,6 +36,7 @@ def place(module: str) -> str:
     return parts[1] if len(parts) > 1 and parts[1] in ROOMS | PROGRAMS else "floor"
 
 
+@pytest.mark.slow
 def test_the_floor_stands_on_itself() -> None:
     assert [(who, what) for who, what in imports() if place(who) == "floor" != place(what)] == []
 
@@ -49,6 +50,7 @@ def test_rooms_know_no_program_and_only_the_face_of_rooms_below_them() -> None:
         assert len(what.split(".")) <= 3, f"{who} imports the inside of {other}: {what}"
 
 
+@pytest.mark.slow
 def test_programs_do_not_know_each_other() -> None:
     for who, what in imports():
         if place(who) in PROGRAMS and place(what) in PROGRAMS:

@@ -36,6 +36,7 @@ def post(connect: Connect, body: object = HELLO) -> str:
         return reply.id
 
 
+@pytest.mark.slow
 def test_the_first_connection_starts_it_and_idleness_ends_it(activator: Activator) -> None:
     assert activator.starts == 0
     post(activator.connect)
@@ -46,6 +47,7 @@ def test_the_first_connection_starts_it_and_idleness_ends_it(activator: Activato
     assert activator.exits == [0, 0]
 
 
+@pytest.mark.slow
 def test_it_does_not_end_while_a_connection_is_open(activator: Activator) -> None:
     with closing(activator.connect()) as connection:
         for _ in range(4):
@@ -56,6 +58,7 @@ def test_it_does_not_end_while_a_connection_is_open(activator: Activator) -> Non
     wait_until(lambda: not activator.running)
 
 
+@pytest.mark.slow
 def test_an_idle_connection_does_not_hold_a_restart_up(activator: Activator) -> None:
     with closing(activator.connect()) as idle, closing(activator.connect()) as fresh:
         ask(idle, body=HELLO)
@@ -67,6 +70,7 @@ def test_an_idle_connection_does_not_hold_a_restart_up(activator: Activator) -> 
         assert time.monotonic() - start < 4
 
 
+@pytest.mark.slow
 def test_a_kept_connection_gets_a_last_answer_during_a_restart(activator: Activator) -> None:
     with closing(activator.connect()) as connection:
         ask(connection, body=HELLO)
@@ -76,6 +80,7 @@ def test_a_kept_connection_gets_a_last_answer_during_a_restart(activator: Activa
         assert (reply.status, reply.headers["connection"]) == (200, "close")
 
 
+@pytest.mark.slow
 def test_a_request_that_is_half_sent_is_answered_during_a_restart(activator: Activator) -> None:
     raw = json.dumps(HELLO).encode()
     with closing(activator.connect()) as connection:
@@ -92,6 +97,7 @@ def test_a_request_that_is_half_sent_is_answered_during_a_restart(activator: Act
     assert activator.exits in ([], [0])
 
 
+@pytest.mark.slow
 def test_sigterm_and_sigint_have_their_exit_codes(start_api: StartApi) -> None:
     for sig, code in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
         api = start_api()
@@ -155,6 +161,7 @@ def assert_all_once(storm: Storm, activator: Activator, count: int) -> None:
     assert max(Counter(stored).values()) == 1
 
 
+@pytest.mark.slow
 def test_restarts_under_load_lose_and_double_nothing(activator: Activator) -> None:
     storm = run_storm(activator, each=40, restarts=4, pause=0.3)
     assert_all_once(storm, activator, 320)

@@ -39,6 +39,7 @@ def accepts(raw: bytes) -> bool:
     return True
 
 
+@pytest.mark.slow
 @given(objects, st.booleans(), st.sampled_from([None, 1, "\t"]))
 def test_every_json_object_is_accepted(value: Any, ascii_only: bool, indent: Any) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)

@@ -50,6 +50,7 @@ class Senders:
         connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [0.05, 0.15, 0.3])
 def test_what_was_acked_is_there_after_kill_9(start_api: StartApi, after: float) -> None:
     api = start_api()
@@ -129,6 +130,7 @@ def traced(start_api: StartApi, trace: Path, posts: int, **headers: str) -> list
     return trace.read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_the_body_is_not_acked_before_it_is_fsynced(start_api: StartApi, tmp_path: Path) -> None:
     lines = traced(start_api, tmp_path / "trace", 1)
     stored = next(n for n, line in enumerate(lines) if "write(" in line and "messages" in line)
@@ -138,6 +140,7 @@ def test_the_body_is_not_acked_before_it_is_fsynced(start_api: StartApi, tmp_pat
     assert between.index("fsync(") < between.index("rename") < between.rindex("fsync(")
 
 
+@pytest.mark.slow
 def test_a_retry_is_not_acked_by_what_is_seen_alone(start_api: StartApi, tmp_path: Path) -> None:
     # Who stored it may have been killed between the rename and the fsync of the folder.
     lines = traced(start_api, tmp_path / "trace", 2, idempotency_key="k1")

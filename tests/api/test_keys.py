@@ -65,6 +65,7 @@ def test_several_keys_count_and_each_has_a_name_in_the_log(start_api: StartApi) 
         assert f"id={reply.id} workspace=main size=68 key={name}" in api.log
 
 
+@pytest.mark.slow
 def test_a_key_that_is_taken_away_soon_stops_counting(start_api: StartApi) -> None:
     add_key(keys_file(), "phone", "aap_phone")
     api = start_api()
@@ -94,6 +95,7 @@ MAY = {
 }
 
 
+@pytest.mark.slow
 def test_a_key_opens_what_its_scopes_say_and_nothing_else(start_api: StartApi) -> None:
     for name, (scopes, _) in MAY.items():
         add_key(keys_file(), name, f"aap_{name}", scopes=scopes)
@@ -141,6 +143,7 @@ class Traffic(threading.Thread):
         connection.close()
 
 
+@pytest.mark.slow
 def test_keys_are_rotated_while_messages_come(start_api: StartApi) -> None:
     add_key(keys_file(), "old", "aap_old")
     add_key(keys_file(), "other", "aap_other")
@@ -164,6 +167,7 @@ def test_keys_are_rotated_while_messages_come(start_api: StartApi) -> None:
     assert len(api.inbox) == accepted + 1
 
 
+@pytest.mark.slow
 def test_the_first_key_closes_what_was_open(start_api: StartApi) -> None:
     api = start_api()
     assert api.post().status == 200
@@ -174,6 +178,7 @@ def test_the_first_key_closes_what_was_open(start_api: StartApi) -> None:
         assert ask(connection, body=HELLO).status == 200
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_read_never_means_that_there_is_no_key(start_api: StartApi) -> None:
     api = start_api()
     assert api.post().status == 200

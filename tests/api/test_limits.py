@@ -28,6 +28,7 @@ def open_socket(api: Api) -> socket.socket:
     return socket.create_connection(("127.0.0.1", api.port), timeout=10)
 
 
+@pytest.mark.slow
 def test_a_head_must_arrive_in_time(start_api: StartApi) -> None:
     api = start_api(HEADER_TIMEOUT="0.3s")
     with open_socket(api) as silent, open_socket(api) as slow:
@@ -36,6 +37,7 @@ def test_a_head_must_arrive_in_time(start_api: StartApi) -> None:
         assert read_all(silent) == b""
 
 
+@pytest.mark.slow
 def test_a_body_must_arrive_in_time_and_half_of_it_is_no_message(start_api: StartApi) -> None:
     api = start_api(BODY_TIMEOUT="0.5s")
     with open_socket(api) as slow:
@@ -56,6 +58,7 @@ def _drip(sock: socket.socket) -> bytes:
     return b""
 
 
+@pytest.mark.slow
 def test_300_half_open_connections_are_dropped_while_others_are_served(
     start_api: StartApi,
 ) -> None:
@@ -130,6 +133,7 @@ def test_a_full_tcp_socket_leaves_the_unix_socket_alone(start_api: StartApi) -> 
         sock.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 def test_only_where_all_wait_for_the_disk_a_newcomer_is_told_to_come_back(
     start_api: StartApi, tmp_path: Path
@@ -236,6 +240,7 @@ def test_a_body_of_many_integers_stalls_nobody(api: Api) -> None:
     assert api.resident < 150 * MB
 
 
+@pytest.mark.slow
 def test_large_bodies_together_are_bounded(start_api: StartApi) -> None:
     api = start_api(MAX_BODY="30M")  # of which 120 MB may be read at once
     halves = []

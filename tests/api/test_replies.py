@@ -55,6 +55,7 @@ def test_a_stream_tells_its_usage_where_it_is_asked_for(api: Api) -> None:
     assert b"usage" not in api.post({**HELLO, "stream": True}).body
 
 
+@pytest.mark.slow
 def test_the_sdks_own_accumulators_take_the_streams(start_api: StartApi) -> None:
     api = start_api(REPLY="Queued.")
     with api.client().chat.completions.stream(model="aap", messages=MESSAGES) as chat:

@@ -61,6 +61,7 @@ def test_a_retry_is_known_wherever_the_message_is_by_now(api: Api, state: State)
     assert len(api.inbox) == 1
 
 
+@pytest.mark.slow
 def test_a_retry_is_known_after_a_restart(start_api: StartApi) -> None:
     api = start_api()
     first = api.post(idempotency_key="k1")
@@ -149,6 +150,7 @@ class _LosesFirstAnswer(httpx.HTTPTransport):
         return response
 
 
+@pytest.mark.slow
 def test_the_sdks_own_retry_after_a_lost_answer_is_stored_once(api: Api) -> None:
     with httpx.Client(transport=_LosesFirstAnswer()) as http_client:
         client = api.client(max_retries=2, http_client=http_client)
@@ -157,6 +159,7 @@ def test_the_sdks_own_retry_after_a_lost_answer_is_stored_once(api: Api) -> None
     assert len(api.inbox) == 1
 
 
+@pytest.mark.slow
 def test_the_sdk_comes_back_when_the_inbox_was_full(start_api: StartApi) -> None:
     api = start_api(INBOX_MAX="1")
     first = api.post()

@@ -50,6 +50,7 @@ def operations(guarded: Api) -> dict[str, Any]:
     return {operation.label: operation for operation in found}
 
 
+@pytest.mark.slow
 def test_all_routes_are_tried(operations: dict[str, Any]) -> None:
     assert set(operations) == ROUTES
 

@@ -60,6 +60,7 @@ def test_any_json(value):
     read_all(json.dumps(value).encode())
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(st.data())
 def test_any_damage_to_a_true_body(data):
@@ -72,6 +73,7 @@ def test_any_damage_to_a_true_body(data):
     read_all(bytes(raw))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(values, values)
 def test_any_meta_and_any_context(inbound, facts):

@@ -155,6 +155,7 @@ def screens(home: Path, commands: str) -> Iterator[Callable[[str], Terminal]]:
         each.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", shells.START)
 def test_the_tab_key_completes(
     shell: str, screens: Callable[[str], Terminal], spool: Spool, tmp_path: Path

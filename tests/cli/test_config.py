@@ -44,6 +44,7 @@ def test_list_names_every_setting_its_value_and_its_origin(
     assert f"{user_file}:1" in aap("config", "list", "--origin").stdout
 
 
+@pytest.mark.slow
 def test_set_get_unset(aap: Run, user_file: Path) -> None:
     assert aap("config", "get", "MAX_ATTEMPTS").stdout == "5\n"
     done = aap("config", "set", "max_attempts", "3")
@@ -84,6 +85,7 @@ def test_the_file_that_a_variable_names_is_the_one_that_is_changed(
     assert not user_file.exists()
 
 
+@pytest.mark.slow
 def test_explain_says_what_it_takes_what_it_is_and_when_a_change_counts(
     aap: Run, documents: Documents, user_file: Path
 ) -> None:
@@ -216,6 +218,7 @@ def test_a_wrong_change_changes_nothing(
     assert not user_file.exists()
 
 
+@pytest.mark.slow
 def test_secrets_are_shown_nowhere_and_an_api_key_is_kept_as_a_hash(
     aap: Run, home: Path, user_file: Path
 ) -> None:
@@ -297,6 +300,7 @@ def test_an_agent_that_there_is_not_is_refused_before_it_is_written(aap: Run, ho
     assert aap("config", "get", "AGENT").stdout == "\n"
 
 
+@pytest.mark.slow
 def test_a_broken_file_can_be_mended_by_the_commands_that_change_it(aap: Run, home: Path) -> None:
     path = home / "xdg-config/aap/aap.conf"
     path.parent.mkdir(parents=True)
@@ -317,6 +321,7 @@ def test_a_broken_file_can_be_mended_by_the_commands_that_change_it(aap: Run, ho
     assert aap("inbox", "ls").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_host_for_others_needs_a_key_that_is_a_secret(
     aap: Run, home: Path, user_file: Path
 ) -> None:
@@ -334,6 +339,7 @@ def test_a_host_for_others_needs_a_key_that_is_a_secret(
     assert "install" in aap("config", "set", "HOST", "::").stderr
 
 
+@pytest.mark.slow
 def test_the_seeds_sample_is_not_taken_for_a_secret(aap: Run, home: Path) -> None:
     seed = home / "seed.conf"
     seed.write_text("HOST=0.0.0.0\nAPI_KEY=aibot_<your-key-something>\n")

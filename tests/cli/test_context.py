@@ -19,6 +19,7 @@ def told(cached: int, **more: Any) -> dict[str, Any]:
     return {**line, "input": 1000, "cached": cached, "output": 7, "cost": None, **more}
 
 
+@pytest.mark.slow
 def test_a_block_is_appended_shown_and_cited(aap: Run, spool: Spool) -> None:
     assert aap("context", "append", "Ann likes Rome").stdout == "001\n"
     assert aap("context", "append", "-", stdin="a\nb\n").stdout == "002\n"

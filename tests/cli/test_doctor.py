@@ -419,6 +419,7 @@ def test_openclaw_that_does_not_know_us(home: Path) -> None:
 # The command
 
 
+@pytest.mark.slow
 def test_groups_and_single_checks_can_be_chosen_and_left_out(aap: Run, spool: Spool) -> None:
     def ids(*words: str) -> set[str]:
         done = aap("doctor", "--json", *words)

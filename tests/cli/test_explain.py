@@ -128,6 +128,7 @@ def test_a_run_that_goes_on_is_named(causes: Any, spool: Spool) -> None:
     assert set(causes(ids[0])) == {"orphan"}
 
 
+@pytest.mark.slow
 def test_a_pause_comes_first_and_resume_ends_it(causes: Any, aap: Run, spool: Spool) -> None:
     message = spool.deliver(chat("hi"))
     assert aap("pause", "--reason", "limit reached").returncode == 0

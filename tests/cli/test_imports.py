@@ -190,6 +190,7 @@ def test_every_command_is_in_the_table() -> None:
     assert {line.removesuffix(" ID") for line in TABLE} >= IS_HOT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", TABLE)
 def test_a_command_imports_what_it_is_about(line: str, starts: dict[str, Start]) -> None:
     assert starts[line].rooms == set(TABLE[line].split())

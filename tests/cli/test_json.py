@@ -149,6 +149,7 @@ def words_of(each: Case) -> tuple[str, ...]:
     return max((p for p in json_commands() if each.words[: len(p)] == p), key=len)
 
 
+@pytest.mark.slow
 def test_events_have_the_members_that_they_had(spool: Spool) -> None:
     command = [*AAP, "inbox", "watch", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:

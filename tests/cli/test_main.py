@@ -184,6 +184,7 @@ def test_only_what_is_meant_is_built(line: str, commands: set[str]) -> None:
     assert set(part.commands) == commands
 
 
+@pytest.mark.slow
 def test_a_part_of_the_tree_is_as_the_whole(aap: Run) -> None:
     for line in ("inbox add --help", "inbox", "resume --help", "config get --jsn", "key lss"):
         part, whole = aap(*line.split()), aap("--config=/dev/null", "--", *line.split())
@@ -282,6 +283,7 @@ def test_a_doubtful_configuration_is_exit_78(aap: Run, workspace: Path) -> None:
     assert ".ai-agent-proxy.conf" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_is_no_error(spool: Spool) -> None:
     clock = IdClock()
     for number in range(5000):  # more than a pipe holds
@@ -324,6 +326,7 @@ def test_what_takes_words_or_options_of_its_own_shows_an_example(path: tuple[str
     assert shown or not own or command.hidden
 
 
+@pytest.mark.slow
 def test_unknown_names_are_answered_with_the_nearest(aap: Run, home: Path) -> None:
     assert aap("key", "new", "phone").returncode == 0
     for words, near in (

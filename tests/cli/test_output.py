@@ -116,6 +116,7 @@ def test_a_long_list_ends_within_the_screen_and_says_so(terminal: Start, spool: 
     assert "13 more" in screen.screen
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_130_without_a_word(terminal: Start, spool: Spool) -> None:
     screen = terminal("logs", "--follow")
     screen.read()
@@ -128,6 +129,7 @@ def test_ctrl_c_is_130_without_a_word(terminal: Start, spool: Spool) -> None:
     assert "Traceback" not in screen.screen
 
 
+@pytest.mark.slow
 def test_what_takes_long_is_counted_on_a_terminal_and_gone_at_the_end() -> None:
     script = (
         "import time; from aap.cli.output import Progress; progress = Progress(3);"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from harness.command import Run, chat, environment
 from harness.wait import wait_until
 
@@ -79,6 +80,7 @@ def test_now_stops_a_worker_that_was_started_by_hand(aap: Run, spool: Spool, hom
         worker.wait()
 
 
+@pytest.mark.slow
 def test_without_now_the_run_finishes_and_resume_goes_on_with_the_same_worker(
     aap: Run, spool: Spool, home: Path
 ) -> None:

@@ -157,6 +157,7 @@ def test_the_agent_that_comes_next_is_named(aap: Run, spool: Spool) -> None:
 # --watch
 
 
+@pytest.mark.slow
 def test_a_terminal_is_redrawn_in_place_and_given_back(terminal: Start, spool: Spool) -> None:
     shown = terminal("status", "--watch", NO_COLOR="1")
     shown.wait_for("messages    none")
@@ -187,6 +188,7 @@ def test_colours_take_no_room() -> None:
     assert redraw._ESCAPE.sub("", redraw.fit("\x1b[31mabcdef\x1b[0m ghi", 4)) in {"abc…", "a..."}
 
 
+@pytest.mark.slow
 def test_json_lines_come_for_each_change_alone(spool: Spool) -> None:
     words = [*AAP, "status", "--watch", "--json"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, env=environment()) as process:

@@ -53,6 +53,7 @@ def test_what_is_there_is_printed_at_once(aap: Run, spool: Spool) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "\n".join(ids) + "\n", "")
 
 
+@pytest.mark.slow
 def test_nothing_in_time_is_exit_code_6_in_silence(aap: Run, spool: Spool) -> None:
     spool.settle(spool.deliver(chat("hi")))
     began = time.monotonic()
@@ -78,6 +79,7 @@ def test_a_message_that_comes_is_noticed_within_a_fifth_of_a_second(
     assert sorted(delays)[2] < 0.25
 
 
+@pytest.mark.slow
 def test_waiting_begins_before_there_is_a_spool(start: Start, workspace: Path) -> None:
     process = start("inbox", "wait")
     time.sleep(0.7)
@@ -87,6 +89,7 @@ def test_waiting_begins_before_there_is_a_spool(start: Start, workspace: Path) -
     assert process.communicate(timeout=10)[0] == f"{message}\n"
 
 
+@pytest.mark.slow
 def test_states_and_conversation_narrow_it(start: Start, spool: Spool) -> None:
     here = {"channel": "telegram", "target": "telegram:42"}
     of_chat = start("inbox", "wait", "--conversation", "telegram//telegram:42", "--json")
@@ -182,6 +185,7 @@ def test_a_foreign_file_arrives_when_it_is_taken_in(spool: Spool) -> None:
     assert kinds(scene.look()) == [("arrived", adopted.id)]
 
 
+@pytest.mark.slow
 def test_events_are_json_lines_as_they_come(start: Start, spool: Spool) -> None:
     process = start("inbox", "watch", "--json")
     assert process.stdout is not None
@@ -196,6 +200,7 @@ def test_events_are_json_lines_as_they_come(start: Start, spool: Spool) -> None:
     assert second["retry_at"].startswith("2096")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_a_line_of_watch_fits_the_terminal(
     terminal: Callable[..., Terminal], spool: Spool, columns: int

@@ -120,6 +120,7 @@ def test_adding_again_does_no_harm(aap: Run, work: Path) -> None:
     assert workspaces_file().read_text() == before
 
 
+@pytest.mark.slow
 def test_the_settings_of_a_workspace_go_into_its_own_file(aap: Run, work: Path) -> None:
     assert aap("-w", "work", "config", "set", "MAX_ATTEMPTS", "2").returncode == 0
     assert (work / ".ai-agent-proxy.conf").read_text() == "MAX_ATTEMPTS=2\n"

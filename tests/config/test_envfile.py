@@ -95,6 +95,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.one_of(st.text(), st.lists(PIECES, max_size=40).map("".join)))
 @example("=")
 @example('PORT="\\')

@@ -206,6 +206,7 @@ NONCHARACTERS = set(range(0xFDD0, 0xFDF0)) | {
 }
 
 
+@pytest.mark.slow
 @given(PRINTABLE.filter(lambda text: NONCHARACTERS.isdisjoint(map(ord, text))))
 @example("a\nPORT=1\n  export REPLY = 2")
 @example(" # a")
@@ -244,6 +245,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(PIECES, max_size=20).map("".join))
 @settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -58,6 +58,7 @@ def test_it_may_send_where_no_messenger_is(
     assert "AAP_CHANNEL=a2a" in (home / "env").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "code", "state"),
     [

@@ -291,6 +291,7 @@ def test_half_a_delivery_is_no_failure_and_not_repeated(
     assert replies_of(spool, message) == [("partial", "hello"), ("sent", "hello")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["gateway", "command"])
 @pytest.mark.parametrize("outcome", ["lost", "hang"])
 def test_what_may_have_arrived_is_not_repeated(
@@ -315,6 +316,7 @@ def test_a_gateway_that_fails_in_the_middle_does_not_make_the_command_send_too(
     assert [call.via for call in gateway.calls] == ["http"]
 
 
+@pytest.mark.slow
 def test_ten_at_once_send_one(aap: Run, message: str, gateway: Gateway, spool: Spool) -> None:
     with ThreadPoolExecutor(10) as pool:
         runs = list(pool.map(lambda _: aap("reply", message, "hello", "--json"), range(10)))
@@ -342,6 +344,7 @@ def test_a_sender_that_is_killed_leaves_a_perhaps(
     assert aap("reply", message, "another text").returncode == 0
 
 
+@pytest.mark.slow
 def test_while_one_is_being_sent_another_text_waits_its_turn(
     aap: Run, message: str, gateway: Gateway
 ) -> None:

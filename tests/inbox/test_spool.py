@@ -112,6 +112,7 @@ def test_ids_rise_although_the_clock_is_set_back(spool: Spool) -> None:
     assert id_time(after) < time.time() + 6 * 3600
 
 
+@pytest.mark.slow
 def test_ids_rise_past_those_that_another_process_gave_ahead_of_the_clock(spool: Spool) -> None:
     first = spool.deliver(b"{}")
     ahead = Name(_id_at(time.time() + 5 * 3600))
@@ -120,6 +121,7 @@ def test_ids_rise_past_those_that_another_process_gave_ahead_of_the_clock(spool:
     assert first < ahead.id < spool.deliver(b"{}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ahead", "times"), [(3600, 1), (-3600, 0)])
 def test_only_a_clock_that_is_behind_its_ids_asks_for_others(ahead: int, times: int) -> None:
     clock = IdClock(_id_at(time.time() + ahead))
@@ -362,6 +364,7 @@ def test_names_are_read_back() -> None:
         assert parse_name(foreign) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signal_after", [0.05, 0.2, 0.4])
 def test_a_killed_sender_leaves_whole_messages_or_none(spool: Spool, signal_after: float) -> None:
     code = (

@@ -166,6 +166,7 @@ def test_a_tools_hidden_name_of_what_it_puts_there_is_left_to_it(spool: Spool) -
     assert (spool.folder(State.INBOX) / ".draft").exists()
 
 
+@pytest.mark.slow
 def test_a_copied_spool_of_links_is_looked_at_once(spool: Spool, tmp_path: Path) -> None:
     ids = [f"{number:020}.json" for number in range(4300)]
     for number, name in enumerate(ids):

@@ -153,6 +153,7 @@ def test_a_provider_of_another_name_is_recognised(write: Write, check: Check) ->
     assert check(0)["models.providers.inbox.apiKey"]["severity"] == "ok"
 
 
+@pytest.mark.slow
 def test_the_key_is_one_of_ours_and_is_never_shown(aap: Run, write: Write, check: Check) -> None:
     assert aap("config", "set", "API_KEY", "-", stdin="hush-right").returncode == 0
     path = write(BLOCK.replace('"any"', '"hush-wrong"'))

@@ -75,6 +75,7 @@ VALUES: Any = st.recursive(
 OBJECTS = st.dictionaries(KEYS, VALUES, max_size=4)
 
 
+@pytest.mark.slow
 @given(VALUES)
 def test_reads_json(value: Any) -> None:
     assert json5.loads(json.dumps(value)) == value
@@ -110,6 +111,7 @@ def dumped(value: Any, style: str) -> str:
     return f"// head\n{write(value)}\n// tail\n"
 
 
+@pytest.mark.slow
 @given(OBJECTS, st.lists(KEYS, min_size=1, max_size=3), VALUES, st.sampled_from(
     ["compact", "json", "json5"]
 ))  # fmt: skip

@@ -42,6 +42,7 @@ def test_the_clock_of_a_test_is_the_one_that_is_set(bench: Bench, clock: Clock) 
         assert abs(float(said) / 2 - time.time() - hours * HOUR) < 60
 
 
+@pytest.mark.slow
 def test_a_clock_set_back_changes_no_order(bench: Bench, clock: Clock, message: Make) -> None:
     ids = []
     for hours in (3, 0, -2, 7, -5):
@@ -83,6 +84,7 @@ def test_what_is_due_needs_no_sweep_where_a_worker_lives(bench: Bench, message: 
     assert bench.states() == {ident: "done"}
 
 
+@pytest.mark.slow
 def test_a_file_from_the_future_is_waited_for_a_moment(bench: Bench) -> None:
     ahead = time.time() + 5 * HOUR
     os.utime(bench.put("half.json", b'{"messages": ['), (ahead, ahead))

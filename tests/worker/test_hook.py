@@ -38,6 +38,7 @@ def messages_of_runs(bench: Bench) -> list[str]:
     return [line.fields["messages"] for line in bench.log("run-started")]
 
 
+@pytest.mark.slow
 def test_what_was_told_and_passed_on_ends_with_its_run(interrupted: Bench) -> None:
     interrupted.agent(f"{HOOK}\n{ADD}\nhook PostToolUse; hook PostToolUse; hook Stop")
     assert interrupted.work() == 0
@@ -47,6 +48,7 @@ def test_what_was_told_and_passed_on_ends_with_its_run(interrupted: Bench) -> No
     assert len(interrupted.log("told")) == 1
 
 
+@pytest.mark.slow
 def test_an_answer_that_the_agents_end_swallowed_is_no_answer(interrupted: Bench) -> None:
     interrupted.agent(f'{HOOK}\nprintf "%s\\n" "$1"\n{ADD}\nhook PostToolUse > /dev/null')
     assert interrupted.work() == 0

@@ -19,6 +19,7 @@ from aap.worker.hook import tell
 Make = Callable[..., bytes]
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_watched_waits_and_goes_on_at_once(bench: Bench, message: Make) -> None:
     bench.agent('echo "$1"')
     ident = bench.spool.deliver(message("hello"))
@@ -49,6 +50,7 @@ def test_a_worker_that_is_not_watched_leaves_with_0(bench: Bench, message: Make)
     assert bench.log("run-started") == []
 
 
+@pytest.mark.slow
 def test_a_run_finishes_and_the_next_one_waits(bench: Bench, message: Make) -> None:
     bench.agent('sleep 1; echo "$1"')
     first = bench.spool.deliver(message("first", "A"))

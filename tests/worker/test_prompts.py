@@ -32,6 +32,7 @@ def count(bench: Bench, *ratios: float) -> None:
         })  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_fall_of_caching_is_pointed_out_until_it_is_over(
     bench: Bench, told: Callable[[], str]
 ) -> None:

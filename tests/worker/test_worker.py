@@ -111,6 +111,7 @@ def test_a_failed_run_costs_an_attempt_and_waits(bench: Bench, message: Make) ->
     assert bench.spool.notes(ident)[-1]["reason"] == "the agent ended with exit code 3"
 
 
+@pytest.mark.slow
 def test_back_off_doubles_up_to_its_limit(bench: Bench, message: Make) -> None:
     bench.agent("exit 3")
     bench.settings |= {"AAP_MAX_ATTEMPTS": "10", "AAP_RETRY_MAX": "100s"}
@@ -147,6 +148,7 @@ def test_a_due_message_comes_back_with_the_sweep(bench: Bench, message: Make) ->
     assert bench.states() == {ident: "inbox"}
 
 
+@pytest.mark.slow
 def test_who_writes_again_brings_back_what_was_put_off_in_order(
     bench: Bench, message: Make
 ) -> None:
@@ -189,6 +191,7 @@ def test_a_missing_command_costs_no_attempt(bench: Bench, message: Make) -> None
     assert bench.states() == {ident: "done"}
 
 
+@pytest.mark.slow
 def test_an_outage_that_somebody_lifts_is_over_at_once(bench: Bench, message: Make) -> None:
     agent = bench.workspace / "late"
     bench.settings["AAP_AGENT_CLI"] = shlex.quote(str(agent))
@@ -204,6 +207,7 @@ def test_an_outage_that_somebody_lifts_is_over_at_once(bench: Bench, message: Ma
     assert bench.log("outage-over")
 
 
+@pytest.mark.slow
 def test_an_outage_is_told_once_and_not_again_by_the_next_worker(
     bench: Bench, message: Make
 ) -> None:
@@ -258,6 +262,7 @@ def test_without_an_agent_nothing_is_lost_and_the_log_says_so(bench: Bench, mess
     assert bench.log("outage")[0].fields["reason"] == "no agent is configured"
 
 
+@pytest.mark.slow
 def test_a_run_that_takes_too_long_ends_with_all_it_started(bench: Bench, message: Make) -> None:
     pids = bench.workspace / "pids"
     bench.agent(
@@ -275,6 +280,7 @@ def test_a_run_that_takes_too_long_ends_with_all_it_started(bench: Bench, messag
     assert [pid for pid in pids.read_text().split() if Path(f"/proc/{pid}").exists()] == []
 
 
+@pytest.mark.slow
 def test_a_daemon_does_not_outlive_its_run(bench: Bench, message: Make) -> None:
     pid = bench.workspace / "pid"
     bench.agent(f"setsid sh -c 'echo $$ > \"{pid}\"; exec sleep 60' >/dev/null 2>&1 & sleep 0.3")
@@ -337,6 +343,7 @@ def test_a_name_that_a_power_cut_left_goes_and_the_log_says_so(
     assert told.fields["name"] == f"inbox/{left.name}"
 
 
+@pytest.mark.slow
 def test_what_the_agent_settles_itself_is_not_run_again(bench: Bench, message: Make) -> None:
     bench.agent(
         'ID=$(echo "$1" | sed -n "s/^<<<message \\(\\S*\\) .*/\\1/p" | head -n1)\n'
@@ -377,6 +384,7 @@ def test_the_agent_gets_no_terminal_and_an_input_that_ends(bench: Bench, message
     assert bench.output() == ["not a tty", "?", str(bench.workspace), "0"]
 
 
+@pytest.mark.slow
 def test_a_session_is_started_once_and_again_when_the_command_changes(
     bench: Bench, message: Make
 ) -> None:
@@ -408,6 +416,7 @@ def test_a_session_that_cannot_start_is_an_outage(bench: Bench, message: Make) -
     assert bench.output() == []
 
 
+@pytest.mark.slow
 def test_a_burst_becomes_one_run(bench: Bench, message: Make) -> None:
     bench.agent("true")
     process = None
@@ -419,6 +428,7 @@ def test_a_burst_becomes_one_run(bench: Bench, message: Make) -> None:
     assert [line.fields["messages"] for line in bench.log("run-started")] == ["10"]
 
 
+@pytest.mark.slow
 def test_a_stream_that_never_pauses_is_not_waited_for_forever(bench: Bench, message: Make) -> None:
     bench.agent("true")
     process = None
@@ -432,6 +442,7 @@ def test_a_stream_that_never_pauses_is_not_waited_for_forever(bench: Bench, mess
     assert set(bench.states().values()) == {"done"}
 
 
+@pytest.mark.slow
 def test_an_old_message_is_not_held_up_to_settle(bench: Bench, message: Make) -> None:
     bench.agent("true")
     bench.settings["AAP_SETTLE"] = "2s"
@@ -445,6 +456,7 @@ def test_an_old_message_is_not_held_up_to_settle(bench: Bench, message: Make) ->
 # What others put into the inbox
 
 
+@pytest.mark.slow
 def test_a_json_file_of_any_name_is_a_message(bench: Bench) -> None:
     bench.agent("true")
     for name in ("note.json", "no ending", "x.tmp", "-dash", "new\nline.json", "ünï.json"):
@@ -486,6 +498,7 @@ def nobodys_bench() -> Iterator[Bench]:
         yield Bench(workspace, spool)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can try it as somebody else")
 def test_an_unreadable_file_is_put_aside(nobodys_bench: Bench, message: Make) -> None:
     bench, nobody = nobodys_bench, 65534
@@ -512,6 +525,7 @@ def test_an_unreadable_file_is_put_aside(nobodys_bench: Bench, message: Make) ->
     assert aside.path.name.endswith("secret.json")
 
 
+@pytest.mark.slow
 def test_a_file_that_is_still_being_copied_is_waited_for(bench: Bench) -> None:
     bench.agent('echo "$1"')
     path = bench.put("slow.json", b'{"messages":[{"role":"user",')
@@ -548,6 +562,7 @@ def test_a_message_that_cannot_be_moved_does_not_hold_up_the_others(
         assert stuck.exists()
 
 
+@pytest.mark.slow
 def test_an_unmovable_message_holds_up_its_own_conversation_alone(
     bench: Bench, message: Make
 ) -> None:
@@ -578,6 +593,7 @@ def test_a_folder_that_refuses_all_is_no_fault_of_each_message(bench: Bench, mes
     assert "Errno" not in bench.printed
 
 
+@pytest.mark.slow
 def test_two_workers_do_not_work_at_once(bench: Bench, message: Make) -> None:
     bench.agent("true")
     ident = bench.spool.deliver(message("hello"))
@@ -587,6 +603,7 @@ def test_two_workers_do_not_work_at_once(bench: Bench, message: Make) -> None:
     assert bench.states() == {ident: "inbox"}
 
 
+@pytest.mark.slow
 def test_many_conversations_are_all_handled_in_order(bench: Bench, message: Make) -> None:
     bench.agent('echo "$1" | grep -A1 "^<<<message" | grep -v "^<<<\\|^--"')
     for number in range(60):
@@ -631,6 +648,7 @@ def worker_whose_disk_refuses_the_end(bench: Bench) -> Iterator[None]:
         assert process.wait(20) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount")
 def test_a_disk_that_refuses_the_end_of_a_run_makes_no_second_run(
     bench: Bench, message: Make
@@ -644,6 +662,7 @@ def test_a_disk_that_refuses_the_end_of_a_run_makes_no_second_run(
     assert told.fields["reason"] == "Read-only file system"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount")
 def test_what_was_deleted_or_put_back_before_the_end_is_not_settled_unseen(
     bench: Bench, message: Make
