@@ -55,6 +55,7 @@ in_root() {
         sh -c 'mount -t proc proc "$0/proc"; exec chroot "$0" "$@"' "$root" "$@"
 }
 
+mkdir -p "$(dirname "$root")"
 exec 9> "$root.lock"
 flock 9
 [ "$(cat "$root/.packages" 2> /dev/null)" = "$packages" ] || make_root
