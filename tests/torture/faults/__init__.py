@@ -8,11 +8,15 @@ effect, nothing half-done may stay, and when the fault is gone the same must wor
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from zlib import crc32
 
 from torture.faults import clerk, real, service, shifts
 from torture.faults.commands import COMMANDS
@@ -22,19 +26,27 @@ from torture.faults.world import Stage, stage
 from torture.proof import Proof
 
 _ENOUGH = 20  # violations, after which there is no need to look for more
+_NEVER = float("inf")
+_COMMANDS = 0.3  # of the time, where it is not enough for all
+_TELL_EVERY = 2000  # cases
 
 Tally = Counter[str]
+Found = tuple[Tally, list[str]]
 
 
-def try_cases(cases: Sequence[Case], seconds: float = float("inf")) -> tuple[Tally, list[str]]:
-    """Try cases until the time is over; return the figures, and what was wrong with which."""
+def try_cases(cases: Sequence[Case], end: float = _NEVER) -> Found:
+    """Try cases until `end`, in seconds of the monotonic clock.
+
+    Returns the figures, and what was wrong with which.
+    """
     tally, wrong = Tally(), list[str]()
-    end = time.monotonic() + seconds
     for case in cases:
         if time.monotonic() > end or len(wrong) > _ENOUGH:
             break
         tally["tried"] += 1
         wrong += [f"{case.name}: {what}" for what in case.run(tally)]
+        if tally["tried"] % _TELL_EVERY == 0:
+            print(f"      {tally['tried']} of {len(cases)} are tried", flush=True)
     return tally, wrong
 
 
@@ -75,18 +87,41 @@ def _run_short() -> bool:
     return held
 
 
-def _run(minutes: float) -> bool:
-    """All of it takes about an hour; in less, an even choice is tried, another each time."""
-    held = real.meet_all(refusals=300) & _run_short()
+def _run_api(_share: int) -> dict[str, Found]:
     with api_cases(for_ever=True) as cases:
-        held &= _tell(f"api, {len(cases)} cases", *try_cases(cases))
+        return {"api": _of_all(cases, try_cases(cases))}
+
+
+def _run_share(share: int, *, shares: int, end: float) -> dict[str, Found]:
+    """Try one of `shares` parts of the programs' cases, on a stage of its own."""
+    found = {}
     with stage() as on:
-        found = program_cases(on, for_ever=True)
-        whole = sum(map(len, found.values()))
-        for name, cases in found.items():
-            random.shuffle(cases)
-            share = 60 * minutes * len(cases) / whole
-            held &= _tell(f"{name}, {len(cases)} cases", *try_cases(cases, share))
+        for name, cases in program_cases(on, for_ever=True).items():
+            # By name: the parts fit together, though each counts the calls itself.
+            mine = [case for case in cases if crc32(case.name.encode()) % shares == share]
+            random.shuffle(mine)
+            left = end - time.monotonic()
+            until = end if name == "commands" else end - left * _COMMANDS
+            found[name] = _of_all(mine, try_cases(mine, until))
+    return found
+
+
+def _of_all(cases: Sequence[Case], found: Found) -> Found:
+    tally, wrong = found
+    return Tally({"cases": len(cases)}) + tally, wrong
+
+
+def _run(minutes: float) -> bool:
+    """All of it takes about an hour on two cores; in less, a choice is tried, another each time."""
+    held = real.meet_all(refusals=300) & _run_short()
+    shares = os.cpu_count() or 1
+    try_share = partial(_run_share, shares=shares, end=time.monotonic() + 60 * minutes)
+    with ProcessPoolExecutor(shares) as pool:
+        parts = [*pool.map(_run_api, [0]), *pool.map(try_share, range(shares))]
+    for name in ("api", "worker", "commands"):
+        mine = [part[name] for part in parts if name in part]
+        tally = sum((tally for tally, _ in mine), Tally())
+        held &= _tell(name, tally, [what for _, wrong in mine for what in wrong])
     return held
 
 

@@ -68,7 +68,7 @@ def _judge_again(stage: Stage, command: Command, fault: Fault, again: Ended) -> 
         return  # to be deleted, and gone by the first try, of which that was not sure
     if "perhaps sent" in again.err and fault.count == FOR_EVER and not _chat(stage):
         return  # its notes took nothing any more: too careful, but never sent twice
-    if fault.call == CHANGE and fault.count == FOR_EVER:
+    if fault.call in (CHANGE, "fsync") and fault.count == FOR_EVER:
         undone = []  # what could not be put back either may have been done twice
     yield from undone
     if again.code:
