@@ -63,11 +63,9 @@ def run(argv: Sequence[str], journal: Journal) -> Exit:
 
 def _hide_memory() -> None:
     """Leave no core dump, and let no other process of the user look inside: there are keys."""
-    if resource.getrlimit(resource.RLIMIT_CORE) != (
-        0,
-        0,
-    ):  # the unit has done it, and may forbid it
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    nothing = 0, 0
+    if resource.getrlimit(resource.RLIMIT_CORE) != nothing:  # the unit forbids to say it again
+        resource.setrlimit(resource.RLIMIT_CORE, nothing)
     import ctypes
 
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, *map(ctypes.c_ulong, (0, 0, 0, 0)))
