@@ -23,7 +23,8 @@ from aap.message import State
 _DISK_FRESH = 0.1  # seconds for which a look at the disk is believed
 _FRESH = 1.0  # seconds for which a count is believed even when it says "full"
 _STALE = 10.0  # seconds after which it is taken again in any case
-_FIRST_COUNT = 0.5  # seconds after the start
+_FIRST_COUNT = 0.5  # seconds after the start; until then a glance must do
+_GLANCE = 500  # files, half a millisecond: all there is but for an agent that is far behind
 _SHARE = 50  # counting may take one part in so many of the time
 
 
@@ -43,8 +44,7 @@ class Gauge:
         self._spool = spool
         self._folder = str(spool.folder(State.INBOX))
         self._levels = levels
-        self._messages = 0
-        self._size = 0
+        self._messages, self._size = self._glance()
         self._pending = 0  # staged, but not in the folder yet
         self._pending_size = 0
         self._room = float("inf")  # bytes that may still be written
@@ -54,6 +54,13 @@ class Gauge:
         self._cost = 0.0
         self._exact = False  # nothing arrived while it was counted
         self._counting: asyncio.Task[None] | None = None
+
+    def _glance(self) -> tuple[int, int]:
+        """Return what at least waits, so that a small limit holds from the first message on."""
+        try:
+            return self._spool.usage(_GLANCE)
+        except OSError:
+            return 0, 0  # writing will tell what is wrong
 
     def enter(self, size: int) -> None:
         """A message of `size` bytes is on its way in."""

@@ -57,6 +57,17 @@ def test_what_others_put_into_the_inbox_counts(start_api: StartApi) -> None:
     wait_until(lambda: api.post().status == 429)
 
 
+def test_an_api_that_is_started_again_and_again_does_not_overfill_the_inbox(
+    start_api: StartApi, tmp_path: Path
+) -> None:
+    statuses = []
+    for _ in range(3):  # each ends before its first whole count is due
+        api = start_api(workspace=tmp_path, INBOX_MAX="2")
+        statuses.append(api.post().status)
+        api.process.kill()
+    assert statuses == [200, 200, 429]
+
+
 def test_many_at_once_do_not_overfill_the_inbox(start_api: StartApi) -> None:
     api = start_api(INBOX_MAX="20")
     with ThreadPoolExecutor(16) as pool:
