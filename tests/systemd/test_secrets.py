@@ -6,6 +6,7 @@ import json
 
 import pytest
 from harness.machine import User
+from harness.wait import wait_until
 
 pytestmark = pytest.mark.systemd
 
@@ -90,3 +91,20 @@ def test_nobody_reads_the_apis_memory(keeper: User) -> None:
     for file in ("mem", "environ"):
         read = keeper.run(["head", "-c", "1", f"{proc}/{file}"], check=False)
         assert "Permission denied" in read.stderr, file
+
+
+@pytest.mark.slow
+def test_an_api_that_crashes_leaves_no_core_dump(keeper: User) -> None:
+    # Where it could be written, and with no help of the unit.
+    inbox = "%h/.openclaw/workspace/.ai-agent-proxy/inbox"
+    drop_in = f"[Service]\nWorkingDirectory={inbox}\nLimitCORE=infinity\n"
+    keeper.write(".config/systemd/user/aap-api.service.d/core.conf", drop_in)
+    keeper.systemctl("daemon-reload")
+    use_keys(keeper, keeper.aap("key", "new", "phone").stdout.strip())
+    facts = "NRestarts", "MainPID"
+    before = keeper.show("aap-api.service", *facts)
+    keeper.systemctl("kill", "--signal=ABRT", "--kill-whom=main", "aap-api.service")
+    wait_until(lambda: keeper.show("aap-api.service", *facts) != before, what="a new API")
+    journal = keeper.journal()
+    assert "code=killed, status=6/ABRT" in journal
+    assert "code=dumped" not in journal
