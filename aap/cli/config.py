@@ -241,13 +241,16 @@ def _finding(finding: Finding) -> dict[str, Any]:
 def set_value(place: Place, key: str, value: str, *, apply: bool = False) -> int:
     """Set one setting in the file that `path` names; `-` reads the value from stdin.
 
-    `apply` puts it in force as well.
+    At a terminal a secret is asked for, unseen. `apply` puts it in force as well.
     """
     from aap.config import store
 
     row = config.SETTINGS[config.known_key(key)]
     if value == "-":
-        value = sys.stdin.read().rstrip("\r\n")
+        value = _read_value(row)
+    elif row.secret:
+        output.note("others may have seen it: a command line is shown by ps, and kept by the shell")
+        output.note(f"  aap config set {row.key} -   asks for it")
     if row.secret:
         return _set_secret(row, value, apply=apply)
     target = target_of(place)
@@ -264,6 +267,12 @@ def set_value(place: Place, key: str, value: str, *, apply: bool = False) -> int
     if changed or apply:
         put_in_force([row], target, apply=apply)
     return Exit.OK
+
+
+def _read_value(row: Setting) -> str:
+    if row.secret and sys.stdin.isatty():
+        return output.ask_secret(row.key)
+    return sys.stdin.read().rstrip("\r\n")
 
 
 def changed_in(key: str, file: Path) -> str:

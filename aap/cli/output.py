@@ -99,6 +99,14 @@ def ask(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
+def ask_secret(name: str) -> str:
+    """Ask at the terminal for what is not to be seen there."""
+    from getpass import getpass
+
+    sys.stdout.flush()
+    return getpass(f"{name}: ", sys.stderr)
+
+
 # Colour and width
 
 

@@ -243,6 +243,28 @@ def test_secrets_are_shown_nowhere_and_an_api_key_is_kept_as_a_hash(
     assert not (folder / "secrets" / "a2a-key").exists()
 
 
+def test_a_secret_is_asked_for_and_not_seen(
+    terminal: Callable[..., Terminal], user_file: Path
+) -> None:
+    shown = terminal("config", "set", "A2A_KEY", "-")
+    shown.wait_for("A2A_KEY: ")
+    shown.type("s3cret-typed\n")
+    assert shown.end() == 0
+    assert "s3cret" not in shown.screen
+    assert (user_file.parent / "secrets/a2a-key").read_text() == "s3cret-typed\n"
+
+
+def test_a_secret_in_the_arguments_counts_with_a_warning(aap: Run, user_file: Path) -> None:
+    done = aap("config", "set", "API_KEY", "s3cret-argument")
+    assert done.returncode == 0
+    assert "others may have seen it" in done.stderr
+    assert "  aap config set API_KEY -   asks for it\n" in done.stderr
+    assert "s3cret" not in done.stderr
+    assert (user_file.parent / "keys").read_text().startswith("default sha256:")
+    asked = aap("config", "set", "API_KEY", "-", stdin="s3cret-given\n")
+    assert "others may have seen it" not in asked.stderr
+
+
 def test_path_is_the_file_that_set_writes_to(
     aap: Run, documents: Documents, user_file: Path
 ) -> None:

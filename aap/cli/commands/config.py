@@ -88,7 +88,9 @@ def set_value(
     ctx: typer.Context,
     *,
     key: Key,
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="The value; - reads stdin.")],
+    value: Annotated[
+        str, typer.Argument(metavar="VALUE", help="The value; - reads stdin, or asks for a secret.")
+    ],
     apply: Apply = False,
     workspace: Workspace = None,
     config: ConfigFile = None,
