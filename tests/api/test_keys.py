@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Collection
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 import openai
@@ -15,10 +18,11 @@ import pytest
 
 from aap.api.keys import LiveKeys
 from aap.config import keys_file
-from aap.config.keys import Scope, add_key, remove_key
+from aap.config.keys import KeyRing, Scope, add_key, remove_key
 from aap.config.load import SAMPLE_KEY
 from aap.message import State
-from tests.api.conftest import CHAT, HELLO, Api, StartApi, ask, environment
+from tests.api.conftest import CHAT, HELLO, ROOT, Api, StartApi, ask, environment
+from tests.api.test_start import ACTIVATE
 from tests.fixtures import bodies
 from tests.harness.wait import wait_until
 
@@ -285,9 +289,61 @@ def test_no_page_is_told_that_it_may_read_or_send(start_api: StartApi) -> None:
             assert not [name for name in reply.headers if name.startswith("access-control")]
 
 
-def run_to_end(command: list[str]) -> subprocess.CompletedProcess[bytes]:
+class Judge:
+    """Decides for `hmac.compare_digest`, and remembers what it was asked."""
+
+    def __init__(self, *, verdict: bool) -> None:
+        self.verdict = verdict
+        self.asked: list[tuple[bytes, bytes]] = []
+
+    def __call__(self, one: bytes, other: bytes) -> bool:
+        self.asked.append((one, other))
+        return self.verdict
+
+
+def test_all_keys_are_compared_in_constant_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("phone", "laptop"):
+        add_key(tmp_path / "keys", name, f"aap_{name}")
+    ring = KeyRing.load(tmp_path / "keys", "plain-key")
+    hashes = [sha256(key).digest() for key in (b"aap_phone", b"aap_laptop", b"plain-key")]
+    for verdict, candidate, found in ((True, "wrong", "API_KEY"), (False, "aap_phone", None)):
+        judge = Judge(verdict=verdict)
+        monkeypatch.setattr(hmac, "compare_digest", judge)
+        assert ring.check(candidate) == found
+        asked = sha256(candidate.encode()).digest()
+        assert judge.asked == [(asked, each) for each in hashes]
+
+
+@pytest.mark.parametrize(("verdict", "status"), [(True, 200), (False, 401)])
+def test_at_every_door_the_comparison_in_constant_time_decides(
+    start_api: StartApi, tmp_path: Path, verdict: bool, status: int
+) -> None:
+    """A real API is given another one, so that a door that does not ask it shows."""
+    judge = f"import hmac\nhmac.compare_digest = lambda one, other: {verdict}\n"
+    (tmp_path / "sitecustomize.py").write_text(judge)
+    path = f"PYTHONPATH={tmp_path}:{ROOT}"
+    api = start_api("env", path, API_KEY=KEY, A2A_KEY="agents-secret")
+    key, agents = ("wrong", "wrong") if verdict else (KEY, "agents-secret")
+    assert api.post(authorization=bearer(key)).status == status
+    assert api.ask("GET", "/v1/models", authorization=bearer(key)).status == status
+    by_head = api.post({"prompt": "x"}, "/agent-inbox", authorization=bearer(agents))
+    assert by_head.status == status
+    assert api.post({"prompt": "x", "a2a_key": agents}, "/agent-inbox").status == status
+
+
+def run_to_end(
+    command: list[str], pass_fds: Collection[int] = ()
+) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        command, check=False, env=environment({}), capture_output=True, timeout=20
+        command,
+        check=False,
+        env=environment({}),
+        capture_output=True,
+        timeout=20,
+        pass_fds=pass_fds,
+        cwd=ROOT,
     )
 
 
@@ -298,6 +354,19 @@ def test_beyond_loopback_without_a_key_it_does_not_start(tmp_path: Path, address
     assert run.returncode == 78
     assert b"there is no key" in run.stderr
     assert b"aap key new" in run.stderr
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::"])
+def test_nor_does_it_with_a_socket_of_systemd(tmp_path: Path, address: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as server:
+        command = ["bash", "-c", ACTIVATE.format(server.fileno()), "bash", sys.executable]
+        command += ["-m", "aap.api", "--workspace", str(tmp_path / "ws")]
+        run = run_to_end(command, pass_fds=[server.fileno()])
+    assert run.returncode == 78
+    assert b"there is no key" in run.stderr
+    assert b"aap key new" in run.stderr
+    assert not (tmp_path / "ws").exists()
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
