@@ -74,6 +74,8 @@ class Attack:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.seen["opened"] += 1
         sock.connect_ex(("127.0.0.1", self.port))
+        with suppress(OSError):  # not yet, if the server's queue is full
+            self.seen["connected"] += bool(sock.getpeername())
         self.open[sock.fileno()] = sock, kind
         self.epoll.register(sock.fileno(), 0 if kind == "deaf" else select.EPOLLIN)
         self._send(sock.fileno(), KINDS[kind][0])
@@ -118,9 +120,10 @@ class Attack:
 
 
 def main(port: str, count: str, rate: str, seconds: str) -> None:
-    """Attack, and tell."""
+    """Attack, and tell. Ends with a ValueError where so many files may not be open."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, int(count) + 100), hard))
+    files = int(count) + 100
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, max(files, hard)))
     attack = Attack(int(port), int(count), float(rate))
     attack.run(float(seconds))
     print(json.dumps(attack.seen))
