@@ -30,7 +30,8 @@ def asked_for() -> list[Requirement]:
     """All that is installed somewhere, but for aap itself."""
     facts = project()
     extras = facts["project"]["optional-dependencies"].values()
-    lists = [facts["project"]["dependencies"], facts["dependency-groups"]["build"], *extras]
+    groups = [facts["dependency-groups"][name] for name in ("build", "lock")]
+    lists = [facts["project"]["dependencies"], *groups, *extras]
     found = [Requirement(text) for words in lists for text in words]
     return [each for each in found if each.name != "aap"]
 
@@ -63,6 +64,17 @@ def test_each_locked_package_has_checksums_and_no_address(lock: Path) -> None:
     for line in entries(lock):
         assert re.search(r" --hash=sha256:[0-9a-f]{64}\b", line), line
         assert "://" not in line
+
+
+@pytest.mark.parametrize("script", ["lock", "setup", "torture"])
+def test_scripts_install_what_is_locked_alone(script: str) -> None:
+    text = (CHECKOUT / "scripts" / script).read_text("utf-8").replace("\\\n", " ")
+    installs = [line for line in text.splitlines() if re.search(r"\bpip --.*\binstall ", line)]
+    assert installs
+    for line in installs:
+        assert "--require-hashes" in line or "$what" in line, line
+    for what in re.findall(r"for what in (.*)", text):
+        assert all(re.match(r"--require-hashes|--no-deps", w) for w in re.findall('"(.*?)"', what))
 
 
 def test_a_user_installs_few_packages() -> None:
