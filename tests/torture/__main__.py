@@ -30,13 +30,13 @@ def load(name: str) -> Proof:
     return found
 
 
-def run(name: str, minutes: float) -> bool:
-    """Run one proof; print what it says, and how it ended."""
+def run(name: str, minutes: float | None) -> bool:
+    """Run one proof for so long, or its own time; print what it says, and how it ended."""
     proof = load(name)
     print(f"\n== {name}: {proof.promise}", flush=True)
     start = time.monotonic()
     try:
-        held = proof.run(minutes)
+        held = proof.run(minutes or proof.minutes)
     except UnableError as error:
         print(f"   not tried: {error}")
         return False
@@ -48,17 +48,18 @@ def run(name: str, minutes: float) -> bool:
 def main() -> int:
     """Run what the command line names, or list what there is."""
     parser = argparse.ArgumentParser(prog="scripts/torture")
-    parser.add_argument("--minutes", type=float, default=5.0, help="about, in all (5)")
+    parser.add_argument("--minutes", type=float, help="about, in all; else each takes its own")
     parser.add_argument("names", nargs="*", metavar="NAME", help="all, or some of them")
     options = parser.parse_args()
     if not options.names:
         for name in NAMES:
-            print(f"{name:<10} {load(name).promise}")
+            print(f"{name:<10} {load(name).promise} ({load(name).minutes:g} minutes)")
         return 0
     names = NAMES if options.names == ["all"] else tuple(options.names)
     if unknown := set(names) - set(NAMES):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are: {' '.join(NAMES)}")
-    results = [run(name, options.minutes / len(names)) for name in names]
+    each = options.minutes / len(names) if options.minutes else None
+    results = [run(name, each) for name in names]
     return 0 if all(results) else 1
 
 

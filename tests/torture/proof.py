@@ -10,11 +10,13 @@ class Proof(NamedTuple):
     """A promise, and what tries to break it.
 
     `run` takes about so many minutes, prints its figures as lines, and returns whether the
-    promise held. It raises UnableError where this machine cannot do it.
+    promise held. It raises UnableError where this machine cannot do it. `minutes` is what it
+    is given where nothing is said.
     """
 
     promise: str
     run: Callable[[float], bool]
+    minutes: float = 5.0
 
 
 class UnableError(Exception):
