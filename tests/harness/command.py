@@ -78,10 +78,10 @@ class Terminal:
             return bool(chunk)
         return True
 
-    def wait_for(self, text: str, seconds: float = 20) -> None:
-        """Read until `text` was printed."""
+    def wait_for(self, text: str, seconds: float = 20, times: int = 1) -> None:
+        """Read until `text` was printed, so many times."""
         end = time.monotonic() + seconds
-        while text not in self.screen:
+        while self.screen.count(text) < times:
             assert self.read(), self.screen
             assert time.monotonic() < end, self.screen
 

@@ -77,8 +77,7 @@ class Session:
             terminal.wait_for("[y/N] ")
             terminal.type(types)
         if until:
-            while terminal.screen.count(until) < times:
-                assert terminal.read(), terminal.screen
+            terminal.wait_for(until, times=times)
             terminal.type("\x03")
         assert terminal.end() == code, terminal.screen
         screens.assert_fits(terminal.screen, self._columns)
