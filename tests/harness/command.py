@@ -89,10 +89,11 @@ class Terminal:
         """Type on its keyboard."""
         os.write(self._fd, text.encode())
 
-    def end(self) -> int:
+    def end(self, seconds: float = 60) -> int:
         """Read to the end and return the exit code."""
+        end = time.monotonic() + seconds
         while self.read():
-            pass
+            assert time.monotonic() < end, self.screen
         return self.process.wait(10)
 
     def close(self) -> None:
