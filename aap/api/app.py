@@ -21,6 +21,7 @@ from aap.api.body import (
     Headers,
     Receive,
     check_headers,
+    held_for,
     peek,
     peek_agent,
     peek_request,
@@ -106,7 +107,7 @@ class App:
         self.policy = policy or Policy()
         self.journal = journal or Journal()
         self._keys = keys
-        self._budget = Budget(self.policy.body_memory)
+        self._budgets = _Budgets(self.policy)
         self._clock = IdClock()
         self._rest: Asgi | None = None
         self._takers: dict[str, Callable[[_Request], Awaitable[Answer]]] = {
@@ -180,7 +181,7 @@ class App:
 
     async def _take(self, request: _Request, make_reply: Callable[[replies.Said], bytes]) -> Answer:
         key = self._check_key(request, KeyScope.ENQUEUE)
-        raw, fields = await self._read(request, peek_request)
+        raw, fields = await self._read(request, peek_request, self._budgets.of(request))
         intake = self._find_intake(fields.model)
         kind = self._internal_kind(raw)
         if kind is not None and kind not in self.policy.internal:
@@ -201,7 +202,8 @@ class App:
 
     async def _take_from_agent(self, request: _Request) -> Answer:
         by_header = self._check_agent_header(request)
-        raw, fields = await self._read(request, peek_agent)
+        budget = self._budgets.of(request) if by_header else self._budgets.strangers
+        raw, fields = await self._read(request, peek_agent, budget)
         if not by_header and not _same(fields.a2a_key or "", self.policy.a2a_key):
             raise UnauthorizedError("The a2a_key is missing or wrong.")
         intake = self._find_intake(fields.model)
@@ -220,10 +222,9 @@ class App:
             raise NotFoundError("Agents have no inbox here: A2A_KEY is not set.")
         return bool(request.bearer) and _same(request.bearer.decode("latin1"), self.policy.a2a_key)
 
-    async def _read(self, request: _Request, decoder: Any) -> tuple[bytes, Any]:
-        length = check_headers(request.headers, self.policy.max_body)
-        with self._budget.share() as share:
-            share.grow_to(length)
+    async def _read(self, request: _Request, decoder: Any, budget: Budget) -> tuple[bytes, Any]:
+        check_headers(request.headers, self.policy.max_body)
+        with budget.share() as share:
             raw = await request.body.read(self.policy.max_body, share)
             return raw, peek(raw, decoder)
 
@@ -279,6 +280,22 @@ class App:
 
 class _Request:
     """One request's head, and its body to come."""
+class _Budgets:
+    """The memory for bodies, in parts, so that who fills one leaves the others alone."""
+
+    def __init__(self, policy: Policy) -> None:
+        all_ = policy.body_memory
+        reserve = all_ // 24
+        least = held_for(policy.max_body) + reserve  # or the largest body would never get in
+        self.strangers = Budget(least, reserve)  # whose key is in the body, if they have one
+        self.local = Budget(max(least, all_ // 4), reserve)
+        self.tcp = Budget(all_ - self.strangers.limit - self.local.limit, reserve)
+
+    def of(self, request: _Request) -> Budget:
+        """Return that of the listener by which `request` came."""
+        return self.local if request.is_local else self.tcp
+
+
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope

@@ -6,9 +6,11 @@ only checked. What is accepted here, Python's own `json` reads later as well.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,6 +25,8 @@ from aap.api.problems import (
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Headers = Mapping[bytes, bytes]
 
+SMALL = 256 << 10  # bytes of a body for which there is always room
+
 _JSON_TYPES = frozenset((
     b"",
     b"text/plain",
@@ -36,11 +40,17 @@ class ClientGoneError(Exception):
 
 
 class Budget:
-    """The memory that all bodies being read may take together."""
+    """The memory that all bodies being read may take together, `reserve` of it only small ones.
 
-    def __init__(self, limit: int) -> None:
+    Where a small one finds no room even so, the body whose client has sent nothing for
+    longest makes room: so nobody keeps messages out by holding what he does not use.
+    """
+
+    def __init__(self, limit: int, reserve: int = 0) -> None:
         self.limit = limit
+        self.reserve = reserve
         self.used = 0
+        self._shares: dict[Share, None] = {}  # whose client has sent nothing for longest, first
 
     @contextmanager
     def share(self) -> Iterator[Share]:
@@ -48,8 +58,32 @@ class Budget:
         share = Share(self)
         try:
             yield share
+        except asyncio.CancelledError:
+            if not share.is_lost:
+                raise
+            raise _too_many() from None
         finally:
-            self.used -= share.held
+            self._take_back(share)
+
+    def lend(self, share: Share, size: int) -> None:
+        """Have `share` hold `size` bytes; refuses a large one when there is no room."""
+        is_small = size <= held_for(SMALL)
+        room = self.limit if is_small else self.limit - self.reserve
+        self._shares.pop(share, None)
+        while self.used + size - share.held > room:
+            if not is_small or not self._shares:
+                raise _too_many()
+            self._take_back(next(iter(self._shares)), early=True)
+        self.used += size - share.held
+        share.held = size
+        self._shares[share] = None
+
+    def _take_back(self, share: Share, *, early: bool = False) -> None:
+        self._shares.pop(share, None)
+        self.used -= share.held
+        share.held = 0
+        if early:
+            share.lose()
 
 
 class Share:
@@ -57,21 +91,32 @@ class Share:
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
+        self._reader = asyncio.current_task()
         self.held = 0
+        self.is_lost = False
 
     def grow_to(self, size: int) -> None:
-        """Hold `size` bytes; refuses the request when all bodies together would be too much."""
-        more = size - self.held
-        if more <= 0:
-            return
-        if self._budget.used + more > self._budget.limit:
-            raise UnavailableError("Too many large requests at once.", retry_after=1)
-        self._budget.used += more
-        self.held = size
+        """Hold what a body of `size` bytes takes, as far as it was received."""
+        self._budget.lend(self, held_for(size))
+
+    def lose(self) -> None:
+        """End the reading: another body has the memory."""
+        self.is_lost = True
+        if self._reader is not None:
+            self._reader.cancel()
 
 
-def check_headers(headers: Headers, max_body: int) -> int:
-    """Refuse by the head alone what need not be read; returns the announced length, or 0."""
+def held_for(size: int) -> int:
+    """Return the bytes of memory that `size` bytes take: a buffer grows an eighth ahead."""
+    return size + (size >> 3)
+
+
+def _too_many() -> UnavailableError:
+    return UnavailableError("Too many large requests at once.", retry_after=1)
+
+
+def check_headers(headers: Headers, max_body: int) -> None:
+    """Refuse by the head alone what need not be read."""
     coding = headers.get(b"content-encoding", b"identity").strip().lower()
     if coding not in {b"identity", b""}:
         name = coding.decode("latin1")
@@ -86,10 +131,8 @@ def check_headers(headers: Headers, max_body: int) -> int:
     if framing != b"chunked":
         name = framing.decode("latin1")
         raise BadRequestError(f"Transfer-Encoding {name!r} is not supported: send plain chunks.")
-    length = int(headers.get(b"content-length", b"0"))
-    if length > max_body:
+    if int(headers.get(b"content-length", b"0")) > max_body:
         raise _too_large(max_body)
-    return length
 
 
 def _too_large(max_body: int) -> BodyTooLargeError:
@@ -116,18 +159,19 @@ class Body:
 
     async def read(self, max_body: int, share: Share) -> bytes:
         """Return all of it; refuses it as soon as it has grown too large."""
-        first = b"" if self.complete else await self._next()
-        if self.complete and len(first) <= max_body:
-            share.grow_to(len(first))
-            return first
-        whole = bytearray(first)
+        piece = b"" if self.complete else await self._next()
+        if self.complete and len(piece) <= max_body:
+            return piece  # the connection had it all, and lets go of it now
+        whole = BytesIO()  # gives up its buffer without a copy
         while True:
-            if len(whole) > max_body:
+            size = whole.tell() + len(piece)
+            if size > max_body:
                 raise _too_large(max_body)
-            share.grow_to(2 * len(whole))  # the copy into bytes comes on top
+            share.grow_to(size)
+            whole.write(piece)
             if self.complete:
-                return bytes(whole)
-            whole += await self._next()
+                return whole.getvalue()
+            piece = await self._next()
 
 
 # JSON

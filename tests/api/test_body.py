@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from aap.api.body import (
     MAX_DIGITS,
+    SMALL,
     Body,
     Budget,
     ClientGoneError,
@@ -28,6 +30,7 @@ values = st.recursive(
     max_leaves=8,
 )  # fmt: skip
 objects = st.dictionaries(st.text().filter(lambda key: key not in FIELDS), values)
+KIB = 1 << 10
 FIELDS = {"model", "stream", "stream_options"}
 
 
@@ -127,5 +130,38 @@ def test_a_client_that_goes_away_leaves_nothing(chunks: list[bytes]) -> None:
 def test_more_than_the_memory_for_all_is_refused() -> None:
     budget = Budget(100)
     with pytest.raises(UnavailableError):
-        read([b"x" * 60], 1000, budget)
+        read([b"x" * 60, b"x" * 60], 1000, budget)
     assert budget.used == 0
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 300), min_size=1, max_size=8), min_size=1, max_size=8),
+    st.integers(0, 400),
+)
+@settings(deadline=None)
+def test_bodies_together_never_hold_more_than_the_memory_for_all(
+    clients: list[list[int]], reserve: int
+) -> None:
+    budget = Budget((SMALL << 1) + reserve * KIB, reserve * KIB)
+
+    def supply(pieces: list[int]) -> Any:
+        receive = receiver([b" " * size * KIB for size in pieces])
+
+        async def slowly() -> Any:
+            await asyncio.sleep(0)
+            assert 0 <= budget.used <= budget.limit
+            return await receive()
+
+        return slowly
+
+    async def send(pieces: list[int]) -> bool:
+        with suppress(UnavailableError), budget.share() as share:
+            return len(await Body(supply(pieces)).read(SMALL << 4, share)) == sum(pieces) * KIB
+        return False
+
+    async def run() -> list[bool]:
+        return await asyncio.gather(*map(send, clients))
+
+    taken = asyncio.run(run())
+    assert budget.used == 0
+    assert taken[-1] or len(clients) > 1 or sum(clients[0]) * KIB > SMALL

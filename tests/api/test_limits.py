@@ -240,27 +240,6 @@ def test_a_body_of_many_integers_stalls_nobody(api: Api) -> None:
     assert api.resident < 150 * MB
 
 
-@pytest.mark.slow
-def test_large_bodies_together_are_bounded(start_api: StartApi) -> None:
-    api = start_api(MAX_BODY="30M")  # of which 120 MB may be read at once
-    halves = []
-    for _ in range(8):
-        half = open_socket(api)
-        half.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % (25 * MB) + b"{" + b" " * MB)
-        halves.append(half)
-    answers = []
-    for half in halves:
-        half.settimeout(0.5)
-        try:
-            answers.append(half.recv(100)[:13])
-        except TimeoutError:
-            answers.append(b"waits")
-    assert sorted(answers) == sorted([b"waits"] * 4 + [b"HTTP/1.1 503 "] * 4)
-    for half in halves:
-        half.close()
-    wait_until(lambda: api.post().status == 200)
-
-
 def test_a_client_that_never_reads_its_answers_is_bounded(api: Api) -> None:
     request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with open_socket(api) as deaf:

@@ -1,10 +1,17 @@
-"""Refused for a while: real SDK clients get through when it clears, by their own retries."""
+"""Refused for a while: real SDK clients get through when it clears, by their own retries.
+
+And not refused: whoever fills the memory for bodies keeps no ordinary message out.
+"""
 
 from __future__ import annotations
 
+import json
+import select
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +20,7 @@ import pytest
 from torture import soak
 
 from aap.message import State
-from tests.api.conftest import Api, StartApi, api_starter
+from tests.api.conftest import CHAT, HELLO, Api, StartApi, api_starter, ask
 from tests.api.test_fullness import in_own_mounts, needs_mounts
 from tests.harness.wait import wait_until
 
@@ -112,3 +119,91 @@ def test_memory_and_descriptors_after_some_seconds_at_full_speed(start_api: Star
     soak.tell(found)
     assert soak.faults_of(found) == []
     assert " fault " not in api.log
+
+
+# Memory
+
+KB, MB = 1 << 10, 1 << 20
+
+
+def part_of_a_body(length: int, sent: int, path: str = CHAT) -> bytes:
+    """A head that announces `length` bytes, and the first of them."""
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
+    return head.encode() + (b"{" + b" " * sent)[:sent]
+
+
+@contextmanager
+def held(api: Api, count: int, sent: bytes, unix: bool = False) -> Iterator[list[socket.socket]]:
+    """Hold so many connections on which this was sent, and no more comes."""
+    sockets = []
+    for _ in range(count):
+        connection = api.connect_unix() if unix else api.connect()
+        connection.connect()
+        with suppress(ConnectionError):  # refused before all was sent
+            connection.sock.sendall(sent)
+        sockets.append(connection.sock)
+    try:
+        yield sockets
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+def waiting(sockets: list[socket.socket]) -> int:
+    """Count those that the API waits for; all others were told that it is too much."""
+    answered, _, _ = select.select(sockets, [], [], 0.5)
+    assert {sock.recv(13) for sock in answered} <= {b"HTTP/1.1 503 "}
+    return len(sockets) - len(answered)
+
+
+def assert_others_are_served(api: Api, large: bool = False) -> None:
+    """Send messages on all ways, some in many pieces; each is taken at once."""
+    longer = {**HELLO, "user": "x" * 200 * KB}
+    raw = json.dumps({**HELLO, "user": "x" * 10 * MB} if large else longer).encode()
+    for connect in (api.connect, api.connect_unix):
+        with closing(connect()) as connection:
+            pieces = (raw[at : at + 32 * KB] for at in range(0, len(raw), 32 * KB))
+            asked = [HELLO, longer, raw, pieces]
+            for body in asked:
+                start = time.monotonic()
+                assert ask(connection, body=body).status == 200
+                assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("count", [8, 40])
+def test_what_is_announced_takes_no_memory(start_api: StartApi, count: int) -> None:
+    api = start_api()
+    with held(api, count, part_of_a_body(12 * MB, 0)) as sockets:
+        assert_others_are_served(api, large=True)
+        assert waiting(sockets) == count
+
+
+@pytest.mark.parametrize("unix", [False, True], ids=["tcp", "unix"])
+def test_large_bodies_that_stall_keep_no_message_out(start_api: StartApi, unix: bool) -> None:
+    api = start_api()
+    before = api.resident
+    with held(api, 8, part_of_a_body(12 * MB, 12 * MB - 1), unix) as sockets:
+        assert_others_are_served(api)
+        assert 1 <= waiting(sockets) <= 7  # of the others, the memory has been given back
+        assert api.resident - before < 80 * MB
+    wait_until(lambda: api.post(b'{"a":"' + b"x" * 11 * MB + b'"}').status == 200)
+
+
+def test_small_bodies_that_stall_make_room_for_others(start_api: StartApi) -> None:
+    api = start_api()
+    before = api.resident
+    with held(api, 400, part_of_a_body(12 * MB, 250 * KB)) as sockets:
+        assert_others_are_served(api)
+        assert 100 < waiting(sockets) < 400
+        assert api.resident - before < 120 * MB
+
+
+def test_agents_without_a_key_in_the_head_crowd_out_nobody_else(start_api: StartApi) -> None:
+    api = start_api(A2A_KEY="secret")
+    with held(api, 20, part_of_a_body(12 * MB, 5 * MB, "/agent-inbox")) as sockets:
+        assert_others_are_served(api)
+        large = json.dumps({"prompt": "x" * 11 * MB}).encode()
+        known = {"authorization": "Bearer secret"}
+        assert api.post(large, "/agent-inbox", **known).status == 200
+        assert api.post({"prompt": "x", "a2a_key": "secret"}, "/agent-inbox").status == 200
+        assert 1 <= waiting(sockets) <= 3
