@@ -47,6 +47,7 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 _Header = tuple[bytes, bytes]
 
 _KEY_MAX = 255  # of an Idempotency-Key, in bytes
+_LENGTH_DIGITS = 20  # more are zeros in front, at which readers stop at different places
 _RECOGNISE_MAX = 2 << 20  # a larger body is taken for a message unseen; parsing it would stall all
 _STATUS, _MESSAGES = "/v1/status", "/v1/messages/"
 # What must not be there twice: one of us, and a proxy before us, might believe the other one.
@@ -318,6 +319,8 @@ class _Budgets:
         if b"host" not in self.headers and self.scope["http_version"] == "1.1":
             raise BadRequestError("There is no Host.", headers=_CLOSE)
         if len(self.headers) == len(self._fields):
+        if len(self.headers.get(b"content-length", b"")) > _LENGTH_DIGITS:
+            raise BadRequestError("The Content-Length has too many digits.", headers=_CLOSE)
             return
         names = [name for name, _ in self._fields if name in _ONCE]
         for name in names:
@@ -332,7 +335,7 @@ class _Budgets:
         if key:
             return Retry(key)
         count = self.headers.get(b"x-stainless-retry-count", b"0")
-        return Retry() if count.isdigit() and int(count) > 0 else None
+        return Retry() if count.isdigit() and count.strip(b"0") else None
 
 
 def _check_method(request: _Request, *allowed: str) -> None:

@@ -106,7 +106,14 @@ def test_an_older_equal_message_is_not_taken_for_an_sdks_retry(api: Api) -> None
     assert reply.id in api.ids
 
 
-@pytest.mark.parametrize("count", ["0", "", "-1", "x", "²"])
+@pytest.mark.parametrize("count", ["1", "01", "7" * 5000, "0" * 5000 + "1"])
+def test_any_count_but_0_is_a_retry(api: Api, count: str) -> None:
+    assert api.post(x_stainless_retry_count=count).id == api.ids[0]
+    assert api.post(x_stainless_retry_count=count).id == api.ids[0]
+    assert len(api.inbox) == 1
+
+
+@pytest.mark.parametrize("count", ["0", "", "-1", "x", "²", "0" * 5000])
 def test_what_is_no_retry_is_a_message(api: Api, count: str) -> None:
     first = api.post()
     reply = api.post(x_stainless_retry_count=count.encode("utf-8").decode("latin1"))

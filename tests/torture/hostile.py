@@ -97,13 +97,15 @@ SEEDS = (
     shapes.LINE + shapes.CHUNKED + b"1\r\n{\r\n1;a=b\r\n}\r\n0\r\nX: y\r\n\r\n" + shapes.INNER,
     shapes.LINE + b"Connection: Upgrade\r\nUpgrade: h2c\r\n" + shapes.LENGTH + shapes.INNER,
     shapes.LINE + b"Expect: 100-continue\r\n" + shapes.LENGTH + shapes.INNER,
+    shapes.LINE + b"X-Stainless-Retry-Count: 1\r\nContent-Length: 002\r\n\r\n{}" + shapes.INNER,
+    shapes.LINE + b"Idempotency-Key: 1\r\n" + shapes.LENGTH + shapes.INNER,
 )
 PIECES = (
     b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t", b"\x00", b"\x0b", b"0", b"2", b"-", b"+",
     b",", b":", b";", b"=", b'"', b"{}", b"chunked", b"xchunked", b"identity", b"0\r\n\r\n",
     b"2\r\n{}\r\n", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 2\r\n", b"HTTP/1.0",
     b"\xff", b"Content-Length: 0\r\n", b"Host: localhost\r\n", b"Connection: close\r\n",
-    b"Content-Length: 80\r\n",
+    b"Content-Length: 80\r\n", b"0" * 5000, b"7" * 5000,
     b"Connection: Upgrade\r\nUpgrade: x\r\n", b"Authorization: Bearer x\r\n", shapes.INNER,
 )  # fmt: skip
 

@@ -54,6 +54,10 @@ FRAMING = {
     "a length with a NUL": Shape(LINE + b"Content-Length: 2\x00\r\n\r\n{}" + INNER),
     "an empty length": Shape(LINE + b"Content-Length:\r\n\r\n{}" + INNER),
     "a length beyond 64 bits": Shape(LINE + b"Content-Length: 18446744073709551618\r\n\r\n{}"),
+    "a length with a few zeros in front": _two(LINE + b"Content-Length: 0002\r\n\r\n{}"),
+    "a length with 5,000 zeros in front": Shape(
+        LINE + b"Content-Length: " + b"0" * 5000 + LENGTH[-7:]
+    ),
     "xchunked": Shape(LINE + b"Transfer-Encoding: xchunked\r\n\r\n" + CHUNKS + INNER),
     "xchunked and a length": Shape(LINE + b"Transfer-Encoding: xchunked\r\n" + LENGTH + INNER),
     "chunked, identity": Shape(LINE + b"Transfer-Encoding: chunked, identity\r\n\r\n" + CHUNKS),
@@ -194,6 +198,9 @@ HEADS = {
     "HTTP/1.2": Shape(LINE.replace(b"1.1", b"1.2") + LENGTH + INNER),
     "HTTP/2": Shape(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     "TLS": Shape(bytes.fromhex("16030100c8010000c40303") + bytes(190)),
+    "a retry count of 5,000 digits": Shape(
+        LINE + b"X-Stainless-Retry-Count: " + b"7" * 5000 + b"\r\n" + LENGTH, (200,), (BODY,)
+    ),
     "a head of 400 kB": Shape(LINE + b"X: " + b"x" * 400_000 + b"\r\n" + LENGTH, (431,)),
     "10,000 headers": Shape(LINE + b"X: y\r\n" * 100_000 + LENGTH, (431,)),
 }
