@@ -58,7 +58,8 @@ _ONCE = frozenset((
 _CLOSE: tuple[_Header, ...] = ((b"connection", b"close"),)
 # A name, an IPv4 or an IPv6 address, and a port: no user, nothing that readers take differently.
 _HOST = r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::[0-9]{0,5})?"
-_LOCAL_ENDINGS = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+# What a gateway in a container calls this machine: OpenClaw's own Docker setup writes it.
+_CONTAINER_NAMES = frozenset(("host.docker.internal", "host.containers.internal"))
 
 
 class Keys(Protocol):
@@ -279,8 +280,6 @@ class App:
         return make_app({name: intake.spool for name, intake in self.intakes.items()})
 
 
-class _Request:
-    """One request's head, and its body to come."""
 class _Budgets:
     """The memory for bodies, in parts, so that who fills one leaves the others alone."""
 
@@ -297,6 +296,8 @@ class _Budgets:
         return self.local if request.is_local else self.tcp
 
 
+class _Request:
+    """One request's head, and its body to come."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.scope = scope
@@ -318,9 +319,9 @@ class _Budgets:
         """Refuse a head of which two readers may think differently (RFC 9112, 3.2 and 6.3)."""
         if b"host" not in self.headers and self.scope["http_version"] == "1.1":
             raise BadRequestError("There is no Host.", headers=_CLOSE)
-        if len(self.headers) == len(self._fields):
         if len(self.headers.get(b"content-length", b"")) > _LENGTH_DIGITS:
             raise BadRequestError("The Content-Length has too many digits.", headers=_CLOSE)
+        if len(self.headers) == len(self._fields):
             return
         names = [name for name, _ in self._fields if name in _ONCE]
         for name in names:
@@ -350,26 +351,39 @@ def _check_browser(headers: Headers) -> None:
     its choice; browsers then name the page in Origin. A page that has bound its own name
     to our address (DNS rebinding) shows by the Host.
     """
-    origin = headers.get(b"origin")
-    if origin is not None and not _is_near(_host_in(origin.partition(b"//")[2])):
-        raise ForbiddenError("Web pages of other sites may not send messages without a key.")
-    host = headers.get(b"host", b"localhost")
-    if not _is_near(_host_in(host)):
-        shown = host[:100].decode("latin1")
+    host = _host_in(headers.get(b"host", b"localhost"))
+    if not _is_near(host):
+        shown = headers[b"host"][:100].decode("latin1")
         raise ForbiddenError(f"The host {shown!r} is not known here: use a key.")
+    origin = headers.get(b"origin")
+    if origin is None:
+        return
+    page = _host_in(origin.partition(b"//")[2])
+    if page != host and not _is_loopback(page):
+        raise ForbiddenError("Web pages of other sites may not send messages without a key.")
 
 
 def _host_in(authority: bytes) -> str:
     """Return the name or address in a Host; nothing for what is no host."""
     found = re.fullmatch(_HOST, authority.decode("latin1"))
-    return (found[1] or found[2]) if found else ""
+    return (found[1] or found[2]).lower() if found else ""
 
 
 def _is_near(host: str) -> bool:
-    """Tell names that no stranger can own: addresses, single words, local domains."""
+    """Tell by what names this machine is called: addresses, single words, those of containers.
+
+    Not by .local or .lan: any network that a browser is in can lead them here. For single
+    words it could as well, but they are what containers and tunnels call each other.
+    """
     if "." not in host and ":" not in host:
         return bool(host)
-    return host.endswith(_LOCAL_ENDINGS) or _is_address(host)
+    return host in _CONTAINER_NAMES or _is_loopback(host) or _is_address(host)
+
+
+def _is_loopback(host: str) -> bool:
+    if host in {"localhost", "::1"} or host.endswith(".localhost"):
+        return True
+    return host.startswith("127.") and _is_address(host)
 
 
 def _is_address(host: str) -> bool:
