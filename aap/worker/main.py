@@ -80,7 +80,10 @@ def _sweep(spool: Spool, log: DailyLog) -> int:
     def leave(entry: Entry, error: OSError) -> None:
         if not is_of_one_file(spool, error):
             raise error
-        due = spool.retry_at(entry) or 0.0
+        try:
+            due = spool.retry_at(entry) or 0.0
+        except FileNotFoundError:  # it was moved, which may not last
+            raise error from None
         if abs(time.time() - due) < _NEWLY_DUE:
             reason = describe(error)
             log.event("error", "worker", "stuck", name=entry.path.name, reason=reason)

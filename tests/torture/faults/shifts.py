@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -30,6 +31,7 @@ class Shift(NamedTuple):
     after: State
     flags: tuple[str, ...] = ()
     stops: str = ""  # a file that its scripts make, at which it is told to stop
+    heals: str = "not-settled"  # it waits for a full disk to settle what the agent has done
     most_runs: int = 4
     program: str = "worker"
 
@@ -138,7 +140,8 @@ SHIFTS = (
     Shift("sweep", _due, State.INBOX, flags=("--sweep",), most_runs=0),
     Shift("prune", _many_done, State.DONE),
     Shift("foreign", _foreign, State.DONE),
-    Shift("paused", _paused, State.INBOX, most_runs=0),
+    # A PAUSED that cannot be read is a pause, and waited for.
+    Shift("paused", _paused, State.INBOX, most_runs=0, heals="worker paused"),
     Shift("own sessions", _own_sessions, State.DONE),
     Shift("talkative", _talkative, State.DONE),
     Shift("hook", _told_in_mid_run, State.INBOX, most_runs=0, program="hook"),
@@ -151,8 +154,7 @@ def _run(stage: Stage, shift: Shift) -> Ended:
         return stage.run("hook", str(world.ws), stdin='{"hook_event_name": "PostToolUse"}')
     stops = str(world.out / shift.stops) if shift.stops else ""
     argv = ("--workspace", str(world.ws), *shift.flags)
-    # It waits for a full disk to settle what the agent has done: there comes room.
-    return stage.run("worker", *argv, stops=stops, heals="not-settled")
+    return stage.run("worker", *argv, stops=stops, heals=shift.heals)
 
 
 def count_calls(stage: Stage, shift: Shift) -> dict[str, int]:
@@ -182,7 +184,7 @@ def try_shift(stage: Stage, shift: Shift, fault: Fault, tally: Counter[str]) -> 
     kept = fault.call in ("unlink", "change") and fault.count == FOR_EVER
     if world.left_overs() and not kept and shift.program == "worker" and "dead" not in shift.name:
         yield f"left behind: {world.left_overs()}"
-    if not ended.code and shift.program == "worker":
+    if not ended.code and shift.program == "worker" and not _is_told(ended, shift, fault):
         yield from _misplaced(world, bodies, shift.after)
     if stage.control.trusted:
         yield "a file was trusted after its fsync failed"
@@ -200,6 +202,12 @@ def _judge(ended: Ended, shift: Shift, fault: Fault, world: World) -> Iterator[s
         yield f"it took {ended.seconds:.0f} s"
     if world.runs > shift.most_runs:
         yield f"{world.runs} runs of the agent"
+
+
+def _is_told(ended: Ended, shift: Shift, fault: Fault) -> bool:
+    """Whether a file that cannot be moved is named; not by each sweep, but when it falls due."""
+    silent = shift.name == "sweep" and fault.error == errno.EACCES
+    return silent or "worker stuck" in ended.said
 
 
 def _lost(world: World, bodies: Bodies) -> Iterator[str]:
