@@ -50,6 +50,20 @@ HIDDEN = (
     ".Xauthority",
 )
 
+# Who reaches one of these, and is in its group, starts a process outside every sandbox.
+MANAGERS = (
+    "/run/dbus/system_bus_socket",
+    "/run/systemd/private",
+    "/run/docker.sock",
+    "/run/podman",
+    "/run/containerd",
+    "/run/crio",
+    "/run/libvirt",
+    "/var/lib/incus",
+    "/var/lib/lxd",
+    "/var/snap/lxd",
+)
+
 # What is not there without mount namespaces, for people.
 WITHOUT_MOUNTS = (
     "keys and secrets out of sight, system and homes read-only, the service manager out of "
@@ -99,6 +113,7 @@ def render(plan: Plan) -> dict[str, str]:
         "LISTEN": plan.listen,
         "ENVIRONMENT": _environment(plan.environ),
         "HIDDEN": " ".join(f"-{_home(plan.mode)}/{path}" for path in HIDDEN),
+        "MANAGERS": " ".join(f"-{path}" for path in MANAGERS),
         "WRITABLE": " ".join(f"-{path}" for path in writable(plan.mode)),
         "SECRETS": escape(str(plan.secrets)),
         "STOP_SECONDS": str(plan.stop_seconds),

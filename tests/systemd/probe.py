@@ -73,6 +73,7 @@ def rewrite(path):
 
 for name, path in facts["files"].items():
     attempt(f"read {name}")(lambda path=path: Path(path).read_bytes())
+attempt("read of the whole machine")(lambda: Path("/proc/meminfo").read_text())
 attempt("see root's processes")(lambda: Path("/proc/1/stat").read_text())
 attempt("read a process's files")(
     lambda: Path(f"/proc/{facts['victim']}/root{facts['files']['config']}").read_text()
@@ -85,9 +86,21 @@ for name, path in facts["folders"].items():
     attempt(f"write {name}")(lambda path=path: touch(f"{path}/.probe"))
 attempt("tune the kernel")(lambda: rewrite("/proc/sys/kernel/domainname"))
 attempt("trigger sysrq")(lambda: Path("/proc/sysrq-trigger").open("w").close())
-attempt("tune a device")(lambda: rewrite("/sys/kernel/uevent_seqnum"))
-own_group = Path("/proc/self/cgroup").read_text().strip().partition("::")[2]
-attempt("leave its limits")(lambda: Path(f"/sys/fs/cgroup{own_group}/x").mkdir())
+attempt("read the kernel's log")(lambda: check(libc.klogctl(10, None, 0)))  # its size
+
+
+@attempt("tune a device")
+def _():
+    files = (path for path in Path("/sys/kernel").rglob("*") if path.is_file())
+    next(path for path in files if path.stat().st_mode & 0o200).open("r+").close()
+
+
+@attempt("leave its limits")
+def _():
+    own = Path("/proc/self/cgroup").read_text().strip().partition("::")[2]
+    group = Path(f"/sys/fs/cgroup{own.replace('..', '')}/of-the-probe")  # '..': from outside
+    group.mkdir()
+    group.rmdir()
 
 
 @attempt("lay a setuid file")
@@ -118,10 +131,15 @@ attempt("open a raw socket")(
 )
 attempt("open a packet socket")(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM).close())
 attempt("open a vsock")(lambda: socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM).close())
+attempt("open a netlink socket")(
+    lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE).close()
+)
 
 # Ways out
 
 attempt("reach the API without a key")(lambda: connect(socket.AF_UNIX, facts["api"]))
+for name, path in facts["sockets"].items():
+    attempt(f"reach {name}")(lambda path=path: connect(socket.AF_UNIX, path))
 attempt("reach the user's bus")(lambda: connect(socket.AF_UNIX, f"{runtime}/bus"))
 attempt("reach the user's manager")(lambda: connect(socket.AF_UNIX, f"{runtime}/systemd/private"))
 attempt("reach the system bus")(lambda: connect(socket.AF_UNIX, "/run/dbus/system_bus_socket"))
@@ -153,6 +171,7 @@ attempt("mount")(lambda: run("unshare", "--user", "--map-root-user", "--mount", 
 attempt("find a key of the user's")(  # KEYCTL_SEARCH in @u
     lambda: check(libc.syscall(facts["keyctl"], 10, -4, b"user", b"aap-probe", 0))
 )
+attempt("see the user's shared memory")(lambda: check(libc.shmget(facts["shared"], 0, 0)))
 attempt("change personality")(lambda: check(libc.personality(0x0040000)))  # ADDR_NO_RANDOMIZE
 attempt("run in real time")(
     lambda: (

@@ -20,7 +20,16 @@ pytestmark = pytest.mark.systemd
 WORKSPACE = ".openclaw/workspace"
 UNITS = ".config/systemd/user"
 SETUID = "/usr/local/bin/setuid-id"  # id(1), which says 0 where a setuid program is obeyed
-COMMON = ("/tmp/common", "/var/tmp/common")
+COMMON = ("/tmp/common", "/var/tmp/common", "/dev/shm/common")
+FILES = (".netrc", ".git-credentials", ".Xauthority")  # the rest of HIDDEN are folders
+ABSTRACT = "\0aap-probe"
+SOCKETS = {
+    "docker": "/run/docker.sock",
+    "podman": "/run/podman/podman.sock",
+    "containerd": "/run/containerd/containerd.sock",
+    "an abstract socket": ABSTRACT,
+}
+SHARED = 0x616170  # the number of a piece of shared memory, shmget(2)
 KEYCTL = {"x86_64": 250, "aarch64": 219}.get(os.uname().machine, 0)
 
 EVERYBODY = frozenset({"agent-user", "api-user", "agent-system", "api-system"})
@@ -32,11 +41,11 @@ ALLOWED = {
     "read config": EVERYBODY,
     "read keys": EVERYBODY,
     "read secret": {"api-user", "api-system"},
-    "read ssh": set(),
-    "read gnupg": set(),
-    "read aws": set(),
+    **{f"read {path}": set() for path in units.HIDDEN},
     # A home that its owner has opened to all is open to a user's agent, as to any program.
     "read neighbour": USERS,
+    # ProcSubset=, which an agent's tools could not do without; and as in the next line.
+    "read of the whole machine": EVERYBODY - {"api-system"},
     # In a user namespace the kernel gives no proc of its own, and ProtectProc= goes unheard.
     "see root's processes": USERS,
     "read a process's files": set(),
@@ -53,8 +62,10 @@ ALLOWED = {
     "write usr": set(),
     "write the common tmp": set(),
     "write the common var-tmp": set(),
+    "write the common shm": set(),
     "tune the kernel": set(),
     "trigger sysrq": set(),
+    "read the kernel's log": set(),
     "tune a device": set(),
     "leave its limits": set(),
     "lay a setuid file": set(),
@@ -64,7 +75,14 @@ ALLOWED = {
     "open a raw socket": set(),
     "open a packet socket": set(),
     "open a vsock": set(),
-    "reach the API without a key": {"api-user", "api-system"},  # itself
+    "open a netlink socket": AGENTS,  # how programs list the interfaces
+    # They belong to the network, not to a folder: SECURITY.md names X11.
+    "reach an abstract socket": AGENTS,
+    "reach docker": set(),
+    "reach podman": set(),
+    "reach containerd": set(),
+    "reach the user's podman": set(),
+    "reach the API without a key": {"api-system"},  # itself
     "reach the user's bus": set(),
     "reach the user's manager": set(),
     "reach the system bus": set(),
@@ -78,26 +96,104 @@ ALLOWED = {
     "make a user namespace": set(),
     "mount": set(),
     "find a key of the user's": set(),
+    "see the user's shared memory": set(),
     "change personality": set(),
     "run in real time": set(),
     "set the clock": set(),
     "name the machine": set(),
     "write code and run it": AGENTS,  # node compiles while it runs
 }
-# What an ordinary program of the user may not do either: no proof that the sandbox does it.
-BEYOND_ANYBODY = {
-    *("write etc", "write usr", "tune the kernel", "trigger sysrq"),
-    *("tune a device", "make a device", "open a raw socket", "open a packet socket"),
+# What an ordinary program may not do either: that it is refused proves nothing of the
+# sandbox. Root tries it in the same units, and outside; and IN_FORCE holds each wall.
+ONLY_ROOT = {
+    *("write etc", "write usr", "tune the kernel", "tune a device"),
+    *("make a device", "open a raw socket", "open a packet socket"),
     *("reach the system's manager", "escape by the system's systemd-run", "run in real time"),
-    *("set the clock", "name the machine", "leave its limits"),
+    *("set the clock", "name the machine", "leave its limits", "read the kernel's log"),
+}
+# There is none in the machine of the tests.
+NOBODY = {"trigger sysrq"}
+# A machine's account has no service manager of its own, and writes no units as its user does.
+OF_A_USER = {
+    *("reach the user's bus", "reach the user's manager", "reach the user's podman"),
+    *("escape by systemd-run", "write units"),
+}
+
+# What systemctl shows of each unit, by directive: where the probe cannot tell one wall from
+# another behind it, or only root would notice.
+NO_AGENT = {
+    "MemoryDenyWriteExecute": "yes",
+    "PrivateNetwork": "yes",
+    "ProcSubset": "pid",
+    "RestrictAddressFamilies": "AF_UNIX",
+    "LimitCORE": "0",
+}
+IN_FORCE = {
+    "everywhere": {
+        "CapabilityBoundingSet": "",
+        "KeyringMode": "private",
+        "LimitCORESoft": "0",
+        "LockPersonality": "yes",
+        "NoNewPrivileges": "yes",
+        "PrivateDevices": "yes",
+        "PrivateIPC": "yes",
+        "PrivateMounts": "yes",
+        "PrivateTmp": "yes",
+        "PrivateUsers": "yes",
+        "ProtectClock": "yes",
+        "ProtectControlGroups": "yes",
+        "ProtectHostname": "yes",
+        "ProtectKernelLogs": "yes",
+        "ProtectKernelModules": "yes",
+        "ProtectProc": "invisible",
+        "ProtectSystem": "strict",
+        "RestrictNamespaces": "yes",
+        "RestrictRealtime": "yes",
+        "RestrictSUIDSGID": "yes",
+        "SystemCallArchitectures": "native",
+        "SystemCallErrorNumber": "1",
+        "UMask": "0077",
+    },
+    "user": {"ProtectHome": "read-only"},
+    "system": {
+        "DevicePolicy": "closed",
+        "Group": "aap",
+        "ProtectHome": "yes",
+        "ProtectKernelTunables": "yes",
+        "RemoveIPC": "yes",
+        "User": "aap",
+    },
+    "api": {**NO_AGENT, "MemoryMax": str(512 << 20), "TasksMax": "64", "OOMPolicy": "stop"},
+    "sweep": {**NO_AGENT, "TasksMax": "16"},
+    "worker": {
+        "LimitCORE": "infinity",  # the agent's programs may dump, the worker not
+        "MemoryDenyWriteExecute": "no",
+        "PrivateNetwork": "no",
+        "RestrictAddressFamilies": "AF_INET AF_INET6 AF_NETLINK AF_UNIX",
+    },
+}
+KINDS = ("api", "worker", "sweep")
+# Names of system calls of each group that the units refuse.
+REFUSED = {
+    "everywhere": {
+        *("clock_settime", "modify_ldt", "ptrace", "init_module", "mount", "umount2"),
+        *("sysfs", "ioperm", "reboot", "swapon"),
+    },
+    "api": {"chroot", "setuid", "setpriority", "sched_setscheduler", "bpf"},
+    "sweep": {"chroot", "setuid", "setpriority", "sched_setscheduler", "bpf"},
+}
+OUT_OF_REACH = {
+    *("/run/dbus/system_bus_socket", "/run/systemd/private", "/run/docker.sock", "/run/podman"),
+    *("/run/containerd", "/run/crio", "/run/libvirt", "/var/lib/incus", "/var/lib/lxd"),
+    "/var/snap/lxd",
 }
 
 
 def lay_out(somebody: User, config: str) -> Path:
     """Put there what the probe looks for; return the command that runs it."""
     workspace, settings = places(somebody)
-    for path in (".ssh/id", ".gnupg/x", ".aws/x"):
-        somebody.write(path, "secret\n", 0o600)
+    for path in units.HIDDEN:
+        somebody.write(path if path in FILES else f"{path}/x", "secret\n", 0o600)
     for path in (".codex/config.toml", f"{UNITS}/.keep"):
         somebody.write(path, "")
     owner = somebody.machine if isinstance(somebody, System) else somebody
@@ -131,7 +227,7 @@ def facts_of(somebody: User, workspace: Path, settings: Path) -> dict[str, Any]:
     victim = somebody.machine.run(["pgrep", "-u", somebody.name, "-f", "sleep 7020"]).stdout
     system = isinstance(somebody, System)
     units_folder = "/etc/systemd/system" if system else f"{home}/{UNITS}"
-    files = {"ssh": ".ssh/id", "gnupg": ".gnupg/x", "aws": ".aws/x"}
+    files = {path: path if path in FILES else f"{path}/x" for path in units.HIDDEN}
     own = {"secret": "secrets/token", "keys": "keys", "config": "aap.conf"}
     return {
         "files": {
@@ -152,7 +248,10 @@ def facts_of(somebody: User, workspace: Path, settings: Path) -> dict[str, Any]:
             "usr": "/usr",
             "the common tmp": COMMON[0],
             "the common var-tmp": COMMON[1],
+            "the common shm": COMMON[2],
         },
+        "sockets": {**SOCKETS, "the user's podman": podman_of(somebody)},
+        "shared": SHARED,
         "runtime": f"/run/user/{somebody.uid}",
         "api": "/run/aap/api.sock" if system else f"/run/user/{somebody.uid}/aap/api.sock",
         "port": 7020,
@@ -165,11 +264,37 @@ def facts_of(somebody: User, workspace: Path, settings: Path) -> dict[str, Any]:
     }
 
 
+def podman_of(somebody: User) -> str:
+    return f"/run/user/{somebody.uid}/podman/podman.sock"
+
+
+# With the paths of sockets as arguments; whoever may not make one leaves it out.
+LISTENER = """
+import contextlib, ctypes, os, pathlib, socket, sys, time
+number, *paths = sys.argv[1:]
+os.umask(0)
+ctypes.CDLL(None).shmget(int(number), 4096, 0o1666)
+kept = []
+for path in paths:
+    with contextlib.suppress(OSError):
+        pathlib.Path(path).parent.mkdir(exist_ok=True)
+        pathlib.Path(path).unlink(missing_ok=True)
+    kept.append(socket.socket(socket.AF_UNIX))
+    kept[-1].bind(path.replace("@", chr(0)))
+    kept[-1].listen()
+if not os.getuid():
+    kept.append(socket.create_server(("127.0.0.1", 7020)))
+time.sleep(7020)
+"""
+
+
 @contextmanager
 def surroundings(machine: Machine, somebody: User) -> Iterator[None]:
-    """Things that could be reached: a listener, a process, a neighbour."""
-    code = "import socket,time; s=socket.create_server(('127.0.0.1',7020)); time.sleep(600)"
-    listener = machine.start(["/usr/bin/python3", "-c", code])
+    """Things that could be reached: listeners, a process, shared memory, a neighbour."""
+    listen = ["/usr/bin/python3", "-c", LISTENER, str(SHARED)]
+    public = [path.replace("\0", "@") for path in SOCKETS.values()]
+    own = [] if isinstance(somebody, System) else [podman_of(somebody)]
+    listeners = somebody.start([*listen, *own]), machine.start([*listen, *public])
     victim = somebody.start(["sleep", "7020"])
     neighbour = machine.add_user("neighbour", linger=False)
     neighbour.write("note", "hello")
@@ -179,8 +304,9 @@ def surroundings(machine: Machine, somebody: User) -> Iterator[None]:
         yield
     finally:
         machine.run(["pkill", "-f", "create_server.*7020|sleep 7020"], check=False)
+        somebody.run(["ipcrm", "-M", hex(SHARED)], check=False)
         machine.remove_user(neighbour)
-        for process in (listener, victim):
+        for process in (*listeners, victim):
             process.wait(10)
 
 
@@ -194,16 +320,29 @@ def as_agent(somebody: User, probe: Path) -> dict[str, str]:
 
 def as_api(somebody: User, probe: Path) -> dict[str, str]:
     """Run the probe in the place of the API, in its unit with all its settings."""
+    return in_place_of(somebody, units.API, probe)
+
+
+def as_root(system: System, unit: str, probe: Path) -> dict[str, str]:
+    """Run it in the place of a unit as root, with all capabilities that the walls leave."""
+    own = "User=root\nGroup=root\nCapabilityBoundingSet=~\nPrivateUsers=no\n"
+    return in_place_of(system, unit, probe, own)
+
+
+def in_place_of(somebody: User, unit: str, probe: Path, more: str = "") -> dict[str, str]:
+    """Run the probe in the place of a unit's program; `more` are lines of a drop-in."""
     command = f"{probe} {probe.with_name('facts-api.json')}"
-    start = f"[Service]\nType=exec\nExecStart=\nExecStart={command}\nRestart=no\n"
+    start = "[Unit]\nConditionDirectoryNotEmpty=\n"
+    start += f"[Service]\nType=exec\nExecStart=\nExecStart={command}\nRestart=no\n{more}"
     system = isinstance(somebody, System)
-    folder = f"/run/systemd/{'system' if system else 'user'}/aap-api.service.d"
+    folder = f"/run/systemd/{'system' if system else 'user'}/{unit}.d"
+    before = len(lines_of(somebody))
     command = 'mkdir -p "$1"; cat > "$1/probe.conf"'
     somebody.machine.run(["sh", "-c", command, "sh", folder], stdin=start)
     try:
         somebody.systemctl("daemon-reload")
-        somebody.systemctl("restart", "aap-api.service", check=False)
-        printed = wait_until(lambda: lines_of(somebody), 30, "the probe's result")
+        somebody.systemctl("restart", unit, check=False)
+        printed = wait_until(lambda: lines_of(somebody)[before:], 30, "the probe's result")
     finally:
         somebody.machine.run(["rm", "-r", folder])
         somebody.systemctl("daemon-reload")
@@ -227,7 +366,14 @@ def look_around(somebody: User, mode: str) -> dict[str, dict[str, str]]:
         assert not somebody.machine.path(somebody.home / "escaped").exists()
         somebody.run([probe, probe.with_name("facts.json")])
         result = somebody.machine.path(probe.with_name("found.json"))
-        return {**found, f"outside-{mode}": json.loads(result.read_text())}
+        found[f"outside-{mode}"] = json.loads(result.read_text())
+        if isinstance(somebody, System):
+            worker = units.worker_service(workspace)
+            found["agent-root"] = as_root(somebody, worker, probe)
+            found["api-root"] = as_root(somebody, units.API, probe)
+            somebody.machine.run([probe, probe.with_name("facts.json")])
+            found["outside-root"] = json.loads(result.read_text())
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -257,10 +403,71 @@ def test_all_that_is_tried_is_in_the_table(found: dict[str, dict[str, str]]) -> 
     assert set(found["agent-user"]) == set(ALLOWED)
 
 
-def test_without_the_sandbox_it_could_be_done(found: dict[str, dict[str, str]]) -> None:
+@pytest.mark.parametrize("who", ["outside-user", "outside-system"])
+def test_without_the_sandbox_it_could_be_done(found: dict[str, dict[str, str]], who: str) -> None:
     """Else its refusal would prove nothing."""
-    possible = {what for what, why_not in found["outside-user"].items() if not why_not}
-    assert set(ALLOWED) - BEYOND_ANYBODY - possible == set()
+    possible = {what for what, why_not in found[who].items() if not why_not}
+    beyond = ONLY_ROOT | NOBODY | (set() if who == "outside-user" else OF_A_USER)
+    assert set(ALLOWED) - beyond - possible == set()
+
+
+@pytest.mark.parametrize("who", ["agent-root", "api-root"])
+@pytest.mark.parametrize("what", sorted(ONLY_ROOT))
+def test_not_even_root_could_do_it_there(
+    found: dict[str, dict[str, str]], what: str, who: str
+) -> None:
+    # It has the family, and no capability only as what it is. And systemd 257 leaves /sys
+    # as it is in a container without a network of its own, which the tests' machine is.
+    its_own = {("agent-root", "open a raw socket"), ("agent-root", "tune a device")}
+    assert found[who][what] != "" or (who, what) in its_own
+    assert found["outside-root"][what] == ""
+
+
+@pytest.fixture(scope="module")
+def shown(machine: Machine) -> dict[str, dict[str, str]]:
+    """What the manager has loaded, by kind of unit and mode."""
+    properties = {name for each in IN_FORCE.values() for name in each}
+    properties |= {"InaccessiblePaths", "SystemCallFilter", "TemporaryFileSystem", "IPAddressDeny"}
+    properties |= {"ReadOnlyPaths", "BindReadOnlyPaths", "UnsetEnvironment"}
+    user = machine.add_user("shown", uid=1991)
+    try:
+        user.aap("install", "--user")
+        of_user = loaded(user, "user", properties)
+    finally:
+        machine.remove_user(user)
+    with installed(machine) as system:
+        return of_user | loaded(system, "system", properties)
+
+
+def loaded(somebody: User, mode: str, properties: set[str]) -> dict[str, dict[str, str]]:
+    workspace, _ = places(somebody)
+    names = (units.API, units.worker_service(workspace), units.sweep_service(workspace))
+    return {
+        f"{kind}-{mode}": somebody.show(name, *properties)
+        for kind, name in zip(KINDS, names, strict=True)
+    }
+
+
+@pytest.mark.parametrize("mode", ["user", "system"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_wall_is_in_force(shown: dict[str, dict[str, str]], kind: str, mode: str) -> None:
+    has = shown[f"{kind}-{mode}"]
+    wanted = {**IN_FORCE["everywhere"], **IN_FORCE[mode], **IN_FORCE[kind]}
+    assert {name: has[name] for name in wanted} == wanted
+    refused = REFUSED["everywhere"] | REFUSED.get(kind, set())
+    assert refused == {call for call in refused if refuses(has["SystemCallFilter"], call)}
+    hidden = {path.removeprefix("-") for path in has["InaccessiblePaths"].split()}
+    assert hidden >= OUT_OF_REACH
+    assert "/dev/shm:" in has["TemporaryFileSystem"]
+    if kind != "worker" and mode == "system":
+        assert set(has["IPAddressDeny"].split()) == {"0.0.0.0/0", "::/0"}
+    if kind != "api" and mode == "user":
+        assert set(has["UnsetEnvironment"].split()) >= {"DBUS_SESSION_BUS_ADDRESS"}
+
+
+def refuses(shown: str, call: str) -> bool:
+    """Whether a filter as systemctl shows it refuses a system call."""
+    return (call in shown.removeprefix("~").split()) == shown.startswith("~")
 
 
 def test_with_the_home_as_workspace_the_ways_out_stay_shut(user: User) -> None:
@@ -275,7 +482,7 @@ def test_with_the_home_as_workspace_the_ways_out_stay_shut(user: User) -> None:
         wait_until(found.exists, 30, "the agent to have looked around")
     said = {what for what, why_not in json.loads(found.read_text()).items() if not why_not}
     assert "write home" in said
-    out = {"read ssh", "read secret", "write units", "escape by systemd-run"}
+    out = {"read .ssh", "read secret", "write units", "escape by systemd-run"}
     assert said.isdisjoint({*out, "reach the user's manager", "reach the user's bus"})
 
 
@@ -302,7 +509,7 @@ def test_without_namespaces_the_rest_holds_and_is_said(confined: User) -> None:
         found = as_agent(user, probe)
     said = {what for what, why_not in found.items() if not why_not}
     # What only a mount namespace can do is not done, and nobody is told otherwise.
-    assert {"read ssh", "escape by systemd-run", "reach the user's manager"} <= said, found
+    assert {"read .ssh", "escape by systemd-run", "reach the user's manager"} <= said, found
     assert {"make a user namespace", "write etc"}.isdisjoint(said)
     printed = json.loads(user.aap("install", "--user", "--json").stdout)
     assert printed["sandbox"] == "seccomp"
