@@ -282,8 +282,16 @@ def is_done(user: User, message: str) -> bool:
 
 
 def weaken_sandbox(user: User) -> None:
-    drop_in = "[Service]\nProtectSystem=no\n"
-    user.write(f"{OWN_UNITS}/aap-worker@.service.d/weak.conf", drop_in)
+    weaken(user, "aap-worker@.service", "ProtectSystem=no")
+
+
+def weaken_api(user: User) -> None:
+    weaken(user, "aap-api.service", "SystemCallFilter=")
+
+
+def weaken(user: User, unit: str, *lines: str) -> None:
+    drop_in = "\n".join(["[Service]", *lines, ""])
+    user.write(f"{OWN_UNITS}/{unit}.d/weak.conf", drop_in)
     user.systemctl("daemon-reload")
 
 
@@ -383,6 +391,7 @@ AILMENTS: dict[str, Ailment] = {
     "worker failed": Ailment("units.failed", fail_for_good, after=start_all),
     "given up by systemd": Ailment("units.limit", hit_trigger_limit),
     "sandbox weakened": Ailment("sandbox.whole", weaken_sandbox),
+    "API weakened": Ailment("sandbox.whole", weaken_api),
     "inbox not writable": Ailment("spool.permissions", shut_inbox),
     "manual page of another version": Ailment("shell.current", age_a_page),
     "agent not in the PATH": Ailment("agent.found", lose_the_path, find_it_again),
@@ -435,6 +444,51 @@ def test_of_several_workspaces_the_ill_one_is_named(ward: Ward) -> None:
     assert examine(user, "config.parse")[1]["config.parse"]["severity"] == "fail"
     user.run(["rm", "lab/.ai-agent-proxy.conf"])
     user.aap("workspace", "rm", "lab")
+    ward.discharge()
+
+
+# What a drop-in says, and what the doctor says of it.
+WEAKER = {
+    "InaccessiblePaths=": "InaccessiblePaths without /",
+    "SystemCallFilter=": "SystemCallFilter lets @clock, @cpu-emulation, @debug, @module, @mount,",
+    "SystemCallFilter=@debug": "SystemCallFilter lets @debug through",
+    "SystemCallArchitectures=": "SystemCallArchitectures=",
+    "CapabilityBoundingSet=CAP_NET_RAW": "CapabilityBoundingSet=cap_net_raw",
+    "RestrictAddressFamilies=AF_PACKET": "RestrictAddressFamilies=AF_",
+    "RestrictNamespaces=no": "RestrictNamespaces=no",
+    "RestrictNamespaces=user": "RestrictNamespaces=user",
+    "ProtectHome=no": "ProtectHome=no",
+    "ProtectSystem=full": "ProtectSystem=full",
+    "ProtectProc=default": "ProtectProc=default",
+    "KeyringMode=shared": "KeyringMode=shared",
+    "TemporaryFileSystem=": "TemporaryFileSystem without /",
+    "PrivateTmp=no": "PrivateTmp=no",
+    "NoNewPrivileges=no": "NoNewPrivileges=no",
+}
+STRICTER = (
+    "ProtectHome=tmpfs",
+    "BindPaths=-%h/.codex",
+    "ReadWritePaths=-%h/project",
+    "InaccessiblePaths=-%h/.config/gh",
+    "RestrictAddressFamilies=~AF_NETLINK",
+    "SystemCallFilter=~@keyring",
+    "MemoryMax=1G",
+)
+
+
+@pytest.mark.mends("sandbox.whole")
+def test_each_wall_that_a_drop_in_takes_down_is_named(ward: Ward) -> None:
+    user = ward.admit()
+    for unit in ("aap-worker@.service", "aap-api.service"):
+        for line, said in WEAKER.items():
+            weaken(user, unit, line)
+            message = examine(user, "sandbox.whole")[1]["sandbox.whole"]["message"]
+            assert said in message, (unit, line)
+        weaken(user, unit, *STRICTER)
+        kept = examine(user, "sandbox.whole")[1]["sandbox.whole"]
+        assert (kept["severity"], kept["message"][:19]) == ("ok", "no drop-in weakens ")
+        user.run(["rm", "-r", f"{OWN_UNITS}/{unit}.d"])
+    user.systemctl("daemon-reload")
     ward.discharge()
 
 

@@ -34,6 +34,7 @@ from aap.cli.checks.service import missing_walls
 from aap.cli.programs import look_for
 from aap.errors import AapError, ConfigError
 from aap.mode import ACCOUNT, USER
+from aap.systemd import units
 
 # Words by which an agent is let do anything without asking; gemini's is short.
 _BYPASSES = frozenset((
@@ -190,4 +191,8 @@ def _look_at_bypass(patient: Patient, site: Site) -> Found:
 
 def _is_walled(patient: Patient, site: Site) -> bool:
     plan = installation(patient).plan
-    return plan.mounts and patient.has_mounts and not missing_walls(patient, site.path)
+    return (
+        plan.mounts
+        and patient.has_mounts
+        and not missing_walls(patient, units.worker_service(site.path))
+    )

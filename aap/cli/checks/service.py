@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from aap.cli.checks.finding import (
 )
 from aap.errors import AapError
 from aap.mode import USER
-from aap.systemd import record, units
+from aap.systemd import record, units, walls
 from aap.systemd.manager import Unit
 
 WHY_NO_NAMESPACES = (  # which of them says so differs between distributions
@@ -31,13 +33,6 @@ WHY_NO_NAMESPACES = (  # which of them says so differs between distributions
     "kernel.apparmor_restrict_unprivileged_userns"
 )
 _LIMITS = ("start-limit-hit", "unit-start-limit-hit", "trigger-limit-hit")
-# What the sandbox stands on, and the values that are no weaker than ours.
-_WALLS = {
-    "PrivateUsers": {"yes"},
-    "ProtectSystem": {"strict"},
-    "ProtectHome": {"read-only", "yes", "tmpfs"},
-    "NoNewPrivileges": {"yes"},
-}
 
 
 def units_present(patient: Patient) -> Found:
@@ -101,18 +96,23 @@ def _read(path: Path) -> str:
 
 def units_drop_ins(patient: Patient) -> Found:
     """Name the changes that are the person's own."""
-    folder = record.unit_folder(patient.manager.mode)
-    ours = {str(folder / name) for name in installation(patient).units}
     changed = False
     for unit in status_of(patient).all_units:
-        foreign = [path for path in unit.drop_ins if path not in ours]
-        if unit.fragment and not unit.fragment.startswith(f"{folder}/"):
-            foreign.append(unit.fragment)
-        if foreign:
+        if foreign := _foreign(patient, unit):
             changed = True
             yield Finding(NOTE, f"{unit.name} is changed by your own {', '.join(foreign)}")
     if not changed:
         yield Finding(OK, "no changes of your own")
+
+
+def _foreign(patient: Patient, unit: Unit) -> list[str]:
+    """List the files of a unit that are not aap's."""
+    folder = record.unit_folder(patient.manager.mode)
+    ours = {str(folder / name) for name in installation(patient).units}
+    foreign = [path for path in unit.drop_ins if path not in ours]
+    if unit.fragment and not unit.fragment.startswith(f"{folder}/"):
+        foreign.append(unit.fragment)
+    return foreign
 
 
 def units_version(patient: Patient) -> Found:
@@ -190,27 +190,41 @@ def sandbox_enforced(patient: Patient) -> Found:
 
 
 def sandbox_whole(patient: Patient) -> Found:
-    """Look whether a drop-in takes a wall of the worker's sandbox away."""
-    if not installation(patient).plan.mounts:
-        raise Unasked
-    status_of(patient)
-    yield from in_each(patient, lambda site: _look_at_walls(patient, site.path))
+    """Look whether a drop-in takes a wall of the API's or the worker's sandbox away."""
+    status = status_of(patient)
+    yield from _look_at_walls(patient, status.api, "the API's unit")
+    workers = {each.path: each.worker for each in status.workspaces}
+    yield from in_each(
+        patient, lambda site: _look_at_walls(patient, workers[site.path], "the worker's unit")
+    )
 
 
-def _look_at_walls(patient: Patient, workspace: Path) -> Found:
-    down = missing_walls(patient, workspace)
-    if down:
-        said = f"the worker's unit says {', '.join(down)}: a drop-in weakens its sandbox"
-        yield Finding(WARN, said, patient.manager.command("revert", "'aap-worker@.service'"))
+def _look_at_walls(patient: Patient, unit: Unit, whose: str) -> Found:
+    if down := missing_walls(patient, unit.name):
+        said = f"{whose} is less confined than aap's own: {', '.join(down)}"
+        yield Finding(WARN, said, _take_out(patient, unit, down))
     else:
-        yield Finding(OK, "the worker's unit has all its walls")
+        yield Finding(OK, f"no drop-in weakens {whose}")
 
 
-def missing_walls(patient: Patient, workspace: Path) -> list[str]:
-    """Name the settings of a worker that are weaker than aap's own."""
-    walls = dict(_WALLS)
-    if not installation(patient).plan.users:
-        del walls["PrivateUsers"]
-    words = ["show", f"--property={','.join(walls)}", "--", units.worker_service(workspace)]
-    shown = (line.partition("=") for line in patient.manager.tell(*words).splitlines())
-    return [f"{name}={value}" for name, _, value in shown if value not in walls.get(name, {value})]
+def missing_walls(patient: Patient, unit: str) -> list[str]:
+    """Say which settings of an API or a worker, as systemd has them, are weaker than aap's own."""
+    template = re.sub("@.*[.]", "@.", unit)
+    text = units.render(installation(patient).plan)[template]
+    words = ["show", f"--property={','.join(walls.properties(text))}", "--", unit]
+    lines = (line.partition("=") for line in patient.manager.tell(*words).splitlines())
+    shown = {name: value for name, _, value in lines}
+    places = {"h": str(patient.home), "t": str(patient.manager.runtime)}
+    return walls.lower(text, shown, places)
+
+
+def _take_out(patient: Patient, unit: Unit, down: list[str]) -> str:
+    """Return the command that removes the drop-ins with these settings, or shows all of them."""
+    names = "|".join(re.split("[= ]", each)[0] for each in down)
+    setting = re.compile(rf"^\s*({names})\s*=", re.MULTILINE)
+    to_blame = [path for path in _foreign(patient, unit) if setting.search(_read(Path(path)))]
+    if not to_blame:
+        return patient.manager.command("cat", f"'{unit.name}'")
+    reload = patient.manager.command("daemon-reload")
+    sudo = "sudo " if reload.startswith("sudo ") else ""
+    return f"{sudo}rm {shlex.join(to_blame)} && {reload}"
