@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 from starlette.exceptions import HTTPException
 
 from aap import __version__, api
@@ -27,6 +27,7 @@ from aap.inbox import Entry, Spool, read_pause
 from aap.message import ID_CHARS, State, id_time
 
 Spools = Mapping[str, Spool]
+Word = Annotated[str, Field(pattern="^[a-z-]{1,32}$")]
 
 _BEGINNING = 1_700_000_000  # models need a date of creation
 
@@ -47,6 +48,18 @@ class ModelList(BaseModel):
     data: list[Model]
 
 
+class Event(BaseModel):
+    """Something that happened to a message, without a word of what was said.
+
+    Notes hold more: a reply's text and where it went, and reasons, in which an agent or a
+    messenger may quote either.
+    """
+
+    event: Word = Field(description="What happened.", examples=["deferred", "failed", "reply"])
+    time: FiniteFloat = Field(description="When, in seconds since 1970.")
+    state: Word | None = Field(None, description="How a reply stands, as sending or sent.")
+
+
 class Receipt(BaseModel):
     """Where a message is on its way. It may move on at any time."""
 
@@ -57,7 +70,7 @@ class Receipt(BaseModel):
     attempts: int = Field(description="Runs that failed on it.")
     created_at: datetime = Field(description="When it was accepted.")
     retry_at: datetime | None = Field(description="When a deferred message is tried again.")
-    events: list[dict[str, Any]] = Field(description="What is remembered of it, oldest first.")
+    events: list[Event] = Field(description="What is remembered of it, oldest first.")
 
 
 class Workspace(BaseModel):
@@ -155,8 +168,15 @@ def _receipt(workspace: str, spool: Spool, entry: Entry) -> Receipt:
         attempts=entry.attempts,
         created_at=_moment(id_time(entry.id)),
         retry_at=None if due is None else _moment(due),
-        events=spool.notes(entry.id),
+        events=list(_events(spool.notes(entry.id))),
     )
+
+
+def _events(notes: list[dict[str, Any]]) -> Iterator[Event]:
+    """Read what may be told of notes, in which an agent can write as well."""
+    for note in notes:
+        with suppress(ValidationError):
+            yield Event.model_validate(note)
 
 
 def _moment(seconds: float) -> datetime:

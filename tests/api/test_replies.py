@@ -163,6 +163,38 @@ def test_a_receipt_follows_the_message(api: Api) -> None:
     assert api.ask("GET", f"/v1/messages/{message_id[:-1]}").status == 404
 
 
+def test_a_receipt_says_what_happened_and_nothing_that_was_said(api: Api) -> None:
+    message_id = api.post().id
+    places = {"channel": "telegram", "target": "+15550100", "media": "/private.jpg"}
+    words = {"text": "private words", "reason": "private words", "via": "private"}
+    api.spool.note(message_id, event="reply", reply="r1", state="sending", **places, **words)
+    api.spool.note(message_id, event="reply", reply="r1", state="sent", sent_id="private", **words)
+    api.spool.fail(api.spool.find(message_id), "exit code 1: private words")
+    receipt = api.ask("GET", f"/v1/messages/{message_id}")
+    told = [(each["event"], each["state"]) for each in receipt.json["events"]]
+    assert told == [("reply", "sending"), ("reply", "sent"), ("failed", None)]
+    assert {name for each in receipt.json["events"] for name in each} == {"event", "time", "state"}
+    assert b"private" not in receipt.body
+    assert b"15550100" not in receipt.body
+
+
+def test_a_receipt_survives_what_an_agent_wrote_in_the_notes(api: Api) -> None:
+    message_id = api.post().id
+    api.spool.note(message_id, event="first")
+    odd = ["{}", '{"event": 5, "time": 1}', '{"event": "x", "time": NaN}', "{", "[1]"]
+    odd += [
+        '{"event": "Private words", "time": 1}',
+        '{"event": "\\ud800", "time": 1}',
+        '{"event": "x", "time": 1, "state": {}}',
+    ]
+    with (api.spool.root / "notes" / f"{message_id}.jsonl").open("a") as notes:
+        notes.writelines(f"{line}\n" for line in odd)
+    api.spool.note(message_id, event="last")
+    receipt = api.ask("GET", f"/v1/messages/{message_id}")
+    assert receipt.status == 200
+    assert [each["event"] for each in receipt.json["events"]] == ["first", "last"]
+
+
 def test_an_agent_can_write_with_its_key_in_the_body_or_the_head(start_api: StartApi) -> None:
     api = start_api(A2A_KEY="secret")
     body = {"agent_id": "a1", "prompt": "hi", "reply_instruction": "by mail"}
