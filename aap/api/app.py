@@ -46,6 +46,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 _Header = tuple[bytes, bytes]
 
+_KEYLESS = ("local", "none")  # what stands for the name of a key where none is asked for
 _KEY_MAX = 255  # of an Idempotency-Key, in bytes
 _LENGTH_DIGITS = 20  # more are zeros in front, at which readers stop at different places
 _RECOGNISE_MAX = 2 << 20  # a larger body is taken for a message unseen; parsing it would stall all
@@ -190,7 +191,7 @@ class App:
             stored, text = None, bodies.internal_reply(kind, raw)
             self.journal.event("info", "internal", workspace=intake.name, kind=kind, size=len(raw))
         else:
-            stored, text = await intake.put(raw, request.retry()), self._text_for(raw)
+            stored, text = await intake.put(raw, request.retry(key)), self._text_for(raw)
             self._tell(stored, intake, raw, key)
         said = replies.say(
             stored.id if stored else self._clock.next(raw[:1]),
@@ -209,7 +210,7 @@ class App:
         if not by_header and not _same(fields.a2a_key or "", self.policy.a2a_key):
             raise UnauthorizedError("The a2a_key is missing or wrong.")
         intake = self._find_intake(fields.model)
-        stored = await intake.put(raw, request.retry())
+        stored = await intake.put(raw, request.retry("agent"))
         self._tell(stored, intake, raw, "agent")
         reply = replies.AgentReply(
             stored.id, fields.agent_id, fields.reply_instruction, fields.system_instruction
@@ -328,13 +329,17 @@ class _Request:
             if names.count(name) > 1:
                 raise BadRequestError(f"The header {name.decode()} is there twice.", headers=_CLOSE)
 
-    def retry(self) -> Retry | None:
-        """Tell how to look for an earlier delivery, where the client says that there may be one."""
+    def retry(self, client: str) -> Retry | None:
+        """Tell how to look for an earlier delivery, where the client says that there may be one.
+
+        An Idempotency-Key counts for the `client` alone who sent it, by the name of its key.
+        """
         key = self.headers.get(b"idempotency-key", b"").strip()
         if len(key) > _KEY_MAX:
             raise BadRequestError(f"The Idempotency-Key exceeds {_KEY_MAX} bytes.")
         if key:
-            return Retry(key)
+            # No header has a NUL, so no client can send what stands for another's.
+            return Retry(key if client in _KEYLESS else client.encode() + b"\0" + key)
         count = self.headers.get(b"x-stainless-retry-count", b"0")
         return Retry() if count.isdigit() and count.strip(b"0") else None
 

@@ -34,8 +34,8 @@ _KEY_HEADER = {
     "in": "header",
     "required": False,
     "description": (
-        "A repetition within 24 hours is answered with the first message's id and "
-        "`idempotent-replayed: true`, and stored once."
+        "A repetition with the same API key within 24 hours is answered with the first message's "
+        "id and `idempotent-replayed: true`, and stored once."
     ),
     "schema": {"type": "string", "maxLength": 255},
 }

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import openai
 import pytest
 
+from aap.config import keys_file
+from aap.config.keys import add_key
 from aap.message import IdClock, Name, State
 from tests.api.conftest import CHAT, HELLO, Api, StartApi
 
@@ -38,6 +41,30 @@ def test_the_same_key_with_another_body_is_a_422(api: Api) -> None:
     reply = api.post(OTHER, idempotency_key="k1")
     assert (reply.status, reply.error["code"]) == (422, "idempotency_key_reused")
     assert len(api.inbox) == 1
+
+
+@pytest.mark.parametrize("body", [HELLO, OTHER], ids=["same body", "other body"])
+def test_what_another_client_sent_is_no_repetition(start_api: StartApi, body: Any) -> None:
+    for name in ("phone", "laptop"):
+        add_key(keys_file(), name, f"aap_{name}")
+    api = start_api(A2A_KEY="secret")
+    sent = {
+        "aap_phone": (HELLO, CHAT),
+        "aap_laptop": (body, CHAT),
+        "secret": (body, "/agent-inbox"),
+    }
+
+    def send_all() -> list[str]:
+        known = {key: {"authorization": f"Bearer {key}", "idempotency_key": "k1"} for key in sent}
+        return [api.post(*what, **known[key]).id for key, what in sent.items()]
+
+    first = send_all()
+    assert len(set(first)) == 3
+    assert send_all() == first
+    api.stop()
+    api = start_api(A2A_KEY="secret")
+    assert send_all() == first
+    assert api.ids == first
 
 
 def test_other_keys_and_no_keys_are_other_messages(api: Api) -> None:
