@@ -116,7 +116,8 @@ class Known:
         for entry, said in there:
             if said == raw:
                 # Seen is not kept: the API that stored it may have been killed in between.
-                self._spool.assure(entry)
+                with suppress(NotFoundError):  # handled and deleted since: no new one all the same
+                    self._spool.assure(entry)
                 return entry.id
         if retry.key and any(said is not None for _, said in there):
             raise KeyReusedError("This Idempotency-Key was used with another body.")

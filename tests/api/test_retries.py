@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
 
+from aap.api.retries import Known, Retry
 from aap.config import keys_file
 from aap.config.keys import add_key
+from aap.inbox import Entry, Spool
 from aap.message import IdClock, Name, State
 from tests.api.conftest import CHAT, HELLO, Api, StartApi
 
@@ -95,6 +99,23 @@ def test_a_retry_is_known_after_a_restart(start_api: StartApi) -> None:
     api.stop()
     api = start_api()
     assert api.post(idempotency_key="k1").id == first.id
+
+
+class _DeletedMeanwhile(Spool):
+    """A spool in which a message is deleted as soon as it was read."""
+
+    def read(self, entry: Entry, limit: int | None = None) -> bytes:
+        raw = super().read(entry, limit)
+        self.remove(entry)
+        return raw
+
+
+def test_a_retry_is_known_while_the_message_is_deleted(tmp_path: Path) -> None:
+    spool = _DeletedMeanwhile(tmp_path / "spool")
+    spool.create()
+    message_id = spool.deliver(b"{}", b"k1")
+    assert asyncio.run(Known(spool).find(b"{}", Retry(b"k1"))) == message_id
+    assert asyncio.run(Known(spool).find(b"{}", Retry(b"k1"))) is None
 
 
 def test_after_24_hours_the_key_is_free(api: Api) -> None:
