@@ -10,7 +10,6 @@ import json
 import os
 import shlex
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 from aap import process
@@ -24,7 +23,8 @@ def check_python(python: str) -> None:
 
     It is looked at before it is run. Raises AapError if it has no aap.
     """
-    _check_way(Path(python))
+    look = _Look()
+    look.at_way(Path(python))
     outcome = process.run([python, "-I", "-c", _ASK])
     if not outcome.ok:
         raise AapError(
@@ -32,22 +32,36 @@ def check_python(python: str) -> None:
             hint=f"{shlex.quote(python)} -m pip install aap",
         )
     for folder in map(Path, json.loads(outcome.out)):
-        _check_way(folder)
-        for path in _below(folder):
-            _check(path)
+        look.at_all(folder)
 
 
-def _check_way(path: Path) -> None:
-    """Look at every step to `path` as it is written, and as its links lead."""
-    for step in (path, *path.parents):
-        _check(step)
-        if step.is_symlink():
-            _check_way(step.parent / step.readlink())
+class _Look:
+    """Looks at each thing once: links may lead round and round."""
 
+    def __init__(self) -> None:
+        self._steps: set[Path] = set()
+        self._ends: set[Path] = set()
 
-def _below(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        yield from (Path(parent, name) for name in (*folders, *names))
+    def at_way(self, path: Path) -> None:
+        """Look at every step to `path` as it is written, and as its links lead."""
+        for step in {path, *path.parents} - self._steps:
+            self._steps.add(step)
+            _check(step)
+            if step.is_symlink():
+                self.at_way(step.parent / step.readlink())
+
+    def at_all(self, path: Path) -> None:
+        """Look at the way to `path`, and at all that is below it or where its links lead."""
+        self.at_way(path)
+        end = Path(os.path.realpath(path))  # the way is root's: nobody leads it elsewhere now
+        if end in self._ends:
+            return
+        self._ends.add(end)
+        for parent, folders, names in os.walk(end):
+            for below in (Path(parent, name) for name in (*folders, *names)):
+                _check(below)
+                if below.is_symlink():
+                    self.at_all(below)
 
 
 def _check(path: Path) -> None:

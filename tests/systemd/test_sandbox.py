@@ -172,6 +172,11 @@ IN_FORCE = {
         "RestrictAddressFamilies": "AF_INET AF_INET6 AF_NETLINK AF_UNIX",
     },
 }
+# Where that is looked at: the home, and what worker and sweep must not see.
+LAID_OUT = {
+    "user": ("/home/shown", {"/run/user/1991", "/home/shown/.config/aap/secrets"}),
+    "system": ("/var/lib/aap", {"/run/aap", "/etc/aap/secrets"}),
+}
 KINDS = ("api", "worker", "sweep")
 # Names of system calls of each group that the units refuse.
 REFUSED = {
@@ -457,7 +462,9 @@ def test_every_wall_is_in_force(shown: dict[str, dict[str, str]], kind: str, mod
     refused = REFUSED["everywhere"] | REFUSED.get(kind, set())
     assert refused == {call for call in refused if refuses(has["SystemCallFilter"], call)}
     hidden = {path.removeprefix("-") for path in has["InaccessiblePaths"].split()}
-    assert hidden >= OUT_OF_REACH
+    home, own = LAID_OUT[mode]
+    assert hidden >= OUT_OF_REACH | {f"{home}/{path}" for path in units.HIDDEN}
+    assert kind == "api" or hidden >= own
     assert "/dev/shm:" in has["TemporaryFileSystem"]
     if kind != "worker" and mode == "system":
         assert set(has["IPAddressDeny"].split()) == {"0.0.0.0/0", "::/0"}

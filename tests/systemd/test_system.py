@@ -121,6 +121,35 @@ def test_what_root_would_run_must_be_roots_alone(machine: Machine) -> None:
         assert machine.run(["id", "aap"], check=False).returncode != 0
 
 
+def test_also_where_links_lead_to(machine: Machine) -> None:
+    link, aside = machine.checkout / "aap/cli/linked", Path("/opt/aside")
+    machine.run(["mkdir", "-p", f"{aside}/package"])
+    machine.run(["touch", f"{aside}/package/module.py"])
+    try:
+        for target, change, back, said in (
+            ("package/module.py", "chown 65534", "chown 0", f"{aside}/package/module.py is not"),
+            ("package/module.py", "chmod 777", "chmod 755", f"{aside}/package can be changed"),
+            ("package", "chown 65534", "chown 0", f"{aside}/package is not root's"),
+            ("package", "chmod 666", "chmod 644", f"{aside}/package/module.py can be changed"),
+            ("package", "chmod 777", "chmod 755", f"{aside} can be changed by others"),
+        ):
+            spoilt = said.split()[0]
+            machine.run(["ln", "-sfn", aside / target, link])
+            machine.run([*change.split(), spoilt])
+            result = machine.run([machine.aap, "install", "--system"], check=False)
+            machine.run([*back.split(), spoilt])
+            assert result.returncode == Exit.NO_PERMISSION, result.stderr
+            assert said in result.stderr
+        # Round and round, and nowhere: all of it is root's.
+        machine.run(["ln", "-s", aside, f"{aside}/package/round"])
+        machine.run(["ln", "-s", f"{aside}/nothing", f"{aside}/package/nowhere"])
+        machine.run(["ln", "-s", f"{aside}/package/self", f"{aside}/package/self"])
+        with installed(machine):
+            pass
+    finally:
+        machine.run(["rm", "-rf", link, aside])
+
+
 def test_a_failure_half_way_takes_everything_back(machine: Machine) -> None:
     before = tree(machine)
     wants = "/etc/systemd/system/sockets.target.wants"
