@@ -88,6 +88,16 @@ WRITABLE = (
     (".npm", "what is started by npx"),
 )
 
+# What of it names programs that the agent starts, which a person's own agent, outside,
+# would start as well: the agent reads it. '-' cannot keep it from making one.
+COMMANDS = (
+    ".claude/settings.json",
+    ".claude/settings.local.json",
+    ".claude/hooks",
+    ".codex/config.toml",
+    ".codex/hooks.json",
+)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -115,6 +125,7 @@ def render(plan: Plan) -> dict[str, str]:
         "HIDDEN": " ".join(f"-{_home(plan.mode)}/{path}" for path in HIDDEN),
         "MANAGERS": " ".join(f"-{path}" for path in MANAGERS),
         "WRITABLE": " ".join(f"-{path}" for path in writable(plan.mode)),
+        "COMMANDS": " ".join(f"-{_home(plan.mode)}/{path}" for path in COMMANDS),
         "SECRETS": escape(str(plan.secrets)),
         "STOP_SECONDS": str(plan.stop_seconds),
     }

@@ -84,6 +84,8 @@ attempt("read a process's memory")(lambda: Path(f"/proc/{facts['victim']}/mem").
 
 for name, path in facts["folders"].items():
     attempt(f"write {name}")(lambda path=path: touch(f"{path}/.probe"))
+for name, path in facts["commands"].items():
+    attempt(f"change {name}")(lambda path=path: rewrite(path))
 attempt("tune the kernel")(lambda: rewrite("/proc/sys/kernel/domainname"))
 attempt("trigger sysrq")(lambda: Path("/proc/sysrq-trigger").open("w").close())
 attempt("read the kernel's log")(lambda: check(libc.klogctl(10, None, 0)))  # its size

@@ -35,7 +35,8 @@ def programs() -> Path:
 def home(programs: Path, machine: Machine, user: User) -> User:
     """A user who has used both agents before, as far as their folders go."""
     user.write(".ssh/id", "secret\n", 0o600)
-    user.run(["mkdir", "-p", ".codex", ".claude"])
+    user.run(["mkdir", "-p", ".codex"])
+    user.write(".claude/settings.json", "{}\n")
     return user
 
 
@@ -66,7 +67,10 @@ def log(user: User) -> list[Line]:
 
 @pytest.mark.parametrize("agent", ["codex", "claude"])
 def test_it_works_and_cannot_get_out(home: User, agent: str) -> None:
-    probe = shlex.join(["sh", "-c", "cat ~/.ssh/id; echo made > made; systemd-run --user true"])
+    tried = "cat ~/.ssh/id; echo made > made; systemd-run --user true"
+    for settings in ("~/.claude/settings.json", "~/.codex/config.toml"):
+        tried += f"; echo '#made' >> {settings}"
+    probe = shlex.join(["sh", "-c", tried])
     with inside(home.machine) as model:
         model.add(run(probe, when="first message"), say("Handled.", times=0))
         live_with(home, model, agent)
@@ -74,6 +78,8 @@ def test_it_works_and_cannot_get_out(home: User, agent: str) -> None:
         send(home, "the second message")
         requests = model.requests
     assert home.path(".openclaw/workspace/made").read_text() == "made\n"
+    assert home.path(".claude/settings.json").read_text() == "{}\n"
+    assert "#made" not in home.path(".codex/config.toml").read_text()
     shown = "\n".join(request.shown for request in requests)
     assert "Permission denied" in shown
     assert "secret" not in shown

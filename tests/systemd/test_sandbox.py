@@ -53,6 +53,8 @@ ALLOWED = {
     "write home": set(),
     "write units": set(),
     "write codex": AGENTS,
+    # What a person's own agent starts, outside.
+    **{f"change {path}": set() for path in units.COMMANDS},
     "write workspace": AGENTS,
     "write inbox": EVERYBODY,
     "write done": AGENTS,
@@ -199,7 +201,7 @@ def lay_out(somebody: User, config: str) -> Path:
     workspace, settings = places(somebody)
     for path in units.HIDDEN:
         somebody.write(path if path in FILES else f"{path}/x", "secret\n", 0o600)
-    for path in (".codex/config.toml", f"{UNITS}/.keep"):
+    for path in (*units.COMMANDS, f"{UNITS}/.keep"):
         somebody.write(path, "")
     owner = somebody.machine if isinstance(somebody, System) else somebody
     for path, text in (("secrets/token", "secret"), ("keys", ""), ("aap.conf", config)):
@@ -255,6 +257,7 @@ def facts_of(somebody: User, workspace: Path, settings: Path) -> dict[str, Any]:
             "the common var-tmp": COMMON[1],
             "the common shm": COMMON[2],
         },
+        "commands": {path: f"{home}/{path}" for path in units.COMMANDS},
         "sockets": {**SOCKETS, "the user's podman": podman_of(somebody)},
         "shared": SHARED,
         "runtime": f"/run/user/{somebody.uid}",
