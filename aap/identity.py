@@ -9,6 +9,7 @@ and programs that are started have root's rights as before.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from typing import NamedTuple
 from aap import files
 from aap.errors import PermissionDeniedError
 from aap.mode import ACCOUNT
+
+_LINKS_MAX = 40  # as the kernel's
 
 
 class Owner(NamedTuple):
@@ -42,28 +45,54 @@ def find_account() -> Owner | None:
 def find_owner(path: Path) -> Owner | None:
     """Whose rights are right for `path`, which need not exist: None if root's are.
 
-    The first folder on the way that is not root's decides, for whoever has that has all
-    below it. Raises PermissionDeniedError where others than root may replace a part of the way.
+    The first step on the way that is not root's decides, for whoever has that has all below
+    it. Links are followed step by step: what was seen so far is root's alone, and stays so,
+    while a look at the whole way could be led another way than the next one. Raises
+    PermissionDeniedError where others than root may replace a part of the way.
     """
-    for step in (*reversed(path.absolute().parents), path.absolute()):
+    here, ahead, links = Path("/"), [*reversed(path.absolute().parts)], 0
+    while ahead:
+        step = here / ahead.pop()
         try:
             facts = step.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            break
+        except FileNotFoundError:
+            _check_gap(step)
+            return None
+        except NotADirectoryError:
+            return None
         if facts.st_uid != 0:
             return Owner(facts.st_uid, facts.st_gid)
+        if stat.S_ISLNK(facts.st_mode):
+            links += 1
+            if links > _LINKS_MAX:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+            ahead += reversed(step.readlink().parts)
+            continue
         _check_step(step, facts)
-    return find_owner(path.resolve()) if path.resolve() != path.absolute() else None
+        here = Path(os.path.normpath(step))  # for `..`; there is no link before it
+    return None
 
 
 def _check_step(step: Path, facts: os.stat_result) -> None:
-    others = stat.S_IWOTH if facts.st_gid == 0 else stat.S_IWOTH | stat.S_IWGRP
-    is_open = facts.st_mode & others and not facts.st_mode & stat.S_ISVTX
-    if is_open and stat.S_ISDIR(facts.st_mode):
+    if _is_open(facts) and not facts.st_mode & stat.S_ISVTX:
         raise PermissionDeniedError(
             f"others than root may change what is in {step}: root works nowhere below it",
             hint=f"chmod go-w {step}",
         )
+
+
+def _check_gap(step: Path) -> None:
+    """Where everybody may make something, as in /tmp, whose it will be is not known yet."""
+    if _is_open(step.parent.lstat()):
+        raise PermissionDeniedError(
+            f"{step} is not there, and others than root may make it: root works nowhere below it",
+            hint=f"mkdir {step}",
+        )
+
+
+def _is_open(facts: os.stat_result) -> bool:
+    others = stat.S_IWOTH if facts.st_gid == 0 else stat.S_IWOTH | stat.S_IWGRP
+    return stat.S_ISDIR(facts.st_mode) and bool(facts.st_mode & others)
 
 
 def follow(path: Path) -> None:

@@ -62,6 +62,34 @@ def test_the_owner_of_the_first_foreign_folder_decides(tmp_path: Path) -> None:
         identity.find_owner(inner)
 
 
+@needs_root
+def test_a_link_that_leads_into_others_hands_is_theirs_whatever_they_put_there(
+    tmp_path: Path,
+) -> None:
+    """Root's own link to a folder of bob's, in whose place bob has put a link to root's."""
+    bobs = tmp_path / "bobs"
+    bobs.mkdir()
+    os.chown(bobs, 65534, 65534)
+    (tmp_path / "roots").mkdir()
+    (tmp_path / "roots/ws").mkdir()
+    (bobs / "sub").symlink_to(tmp_path / "roots")
+    (tmp_path / "link").symlink_to("bobs/../bobs/sub")
+    assert identity.find_owner(tmp_path / "link/ws") == (65534, 65534)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="symbolic links"):
+        identity.find_owner(tmp_path / "loop/x")
+
+
+@needs_root
+def test_what_everybody_may_make_is_nobodys_yet(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp").chmod(0o1777)
+    with pytest.raises(PermissionDeniedError, match="others than root may make it"):
+        identity.find_owner(tmp_path / "tmp/ws/.ai-agent-proxy")
+    (tmp_path / "tmp/ws").mkdir()
+    assert identity.find_owner(tmp_path / "tmp/ws/.ai-agent-proxy") is None
+
+
 @pytest.fixture
 def common() -> Iterator[Path]:
     """A folder that everybody can look into; pytest's own are closed."""
