@@ -233,7 +233,9 @@ def _spool_folders(workspaces: Iterable[Path]) -> Iterator[Path]:
 
     for path in workspaces:
         spool = Spool(path / SPOOL_FOLDER)
-        check_format(spool.root)  # before an older aap takes a newer one's place
+        # What its owner may not read is no spool, and the preflight says what it is.
+        with suppress(PermissionError, PermissionDeniedError), identity.acting_for(spool.root):
+            check_format(spool.root)  # before an older aap takes a newer one's place
         yield from (spool.folder(state) for state in State)
         yield spool.root / NOTES
         yield spool.logs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -155,7 +155,7 @@ def rm(name: str, *, as_json: bool = False) -> int:
     with _all_or_nothing():
         path = registry.remove_workspace(config.workspaces_file(), name)
         spool = Spool(path / SPOOL_FOLDER)
-        counts = {state.value: spool.count(state) for state in State}
+        counts = _counts(spool)
         actions = renew()
     if as_json:
         output.write_json(
@@ -223,8 +223,20 @@ def _view(
     name: str, path: Path, known: registry.Registry, units: dict[Path, WorkspaceUnits] | None
 ) -> View:
     spool = Spool(path / SPOOL_FOLDER)
-    counts = {state.value: spool.count(state) for state in State}
-    return View(name, path, name == known.default, _state(spool, path, units), counts)
+    counts = _counts(spool)
+    with identity.acting_for(spool.root):
+        state = _state(spool, path, units)
+    return View(name, path, name == known.default, state, counts)
+
+
+def _counts(spool: Spool) -> dict[str, int]:
+    """How many messages are in each state, as far as the owner of the spool may look."""
+    counts = dict.fromkeys((state.value for state in State), 0)
+    with identity.acting_for(spool.root):
+        for state in State:
+            with suppress(PermissionError):
+                counts[state.value] = spool.count(state)
+    return counts
 
 
 def _state(spool: Spool, path: Path, units: dict[Path, WorkspaceUnits] | None) -> str:
