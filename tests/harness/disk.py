@@ -1,4 +1,4 @@
-"""A small disk for one folder of a machine, which can be filled and made read-only.
+"""A small disk for one folder of a machine, which can be filled, made read-only and broken.
 
     with SmallDisk(machine, user.home / "work", megabytes=64, owner=user) as disk:
         disk.fill()
@@ -35,19 +35,22 @@ class SmallDisk:
         self._megabytes = megabytes
         self._owner = owner
         self._device = ""
+        self._held = -1
 
     def __enter__(self) -> SmallDisk:
         with tempfile.NamedTemporaryFile(prefix="aap-disk-", dir="/var/tmp") as image:
             os.truncate(image.fileno(), self._megabytes << 20)
             # No blocks of root's own: its files are what fills the disk.
-            _tell("mkfs.ext4", "-q", "-F", "-m", "0", image.name)
+            _tell("mkfs.ext4", "-q", "-F", "-m", "0", "-e", "remount-ro", image.name)
             self._device = _tell("losetup", "--find", "--show", image.name)
+        # Until nobody has it open any more: it outlives being unmounted, and not this process.
+        self._held = os.open(self._device, os.O_RDONLY | os.O_CLOEXEC)
+        _tell("losetup", "--detach", self._device)
         number = self._device.removeprefix("/dev/loop")
         root = self._machine
         root.run(["mknod", "-m", "600", self._device, "b", "7", number], check=False)
         self._owner.run(["mkdir", "-p", self._at])
-        root.run(["mount", "-t", "ext4", self._device, self._at])
-        _tell("losetup", "--detach", self._device)  # when it is unmounted, that is
+        self._mount()
         root.run(["rmdir", self._at / "lost+found"])
         root.run(["chown", f"{self._owner.name}:", self._at])
         return self
@@ -60,6 +63,7 @@ class SmallDisk:
     ) -> None:
         self._machine.run(["umount", "-l", self._at], check=False)
         self._machine.run(["rm", "-f", self._device], check=False)
+        os.close(self._held)
 
     def fill(self) -> None:
         """Leave not a byte."""
@@ -91,6 +95,30 @@ class SmallDisk:
     def unlock(self) -> None:
         """Let it be written again."""
         self._remount("rw")
+
+    def break_(self) -> None:
+        """Let it meet an error: the kernel writes nothing more, whoever has files open."""
+        (self._kernels / "trigger_fs_error").write_text("1")
+
+    def mend(self, patience: float = 15.0) -> None:
+        """Do what is done with a broken disk that nobody uses any more: check, mount again."""
+        deadline = time.monotonic() + patience
+        while self._kernels.exists():  # a sandbox that ends has it mounted for a moment more
+            self._machine.run(["umount", "-l", self._at], check=False)
+            assert time.monotonic() < deadline, f"somebody still uses {self._at}"
+            time.sleep(0.02)
+        checked = subprocess.run(
+            ["e2fsck", "-f", "-y", self._device], check=False, capture_output=True
+        )
+        assert checked.returncode in {0, 1}, checked.stdout  # 1: errors were corrected
+        self._mount()
+
+    @property
+    def _kernels(self) -> Path:
+        return Path("/sys/fs/ext4", Path(self._device).name)
+
+    def _mount(self) -> None:
+        self._machine.run(["mount", "-t", "ext4", self._device, self._at])
 
     @property
     def _filler(self) -> Path:

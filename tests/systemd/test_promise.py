@@ -77,7 +77,7 @@ def test_one_post_wakes_everybody_and_leaves_nobody(user: User) -> None:
 @pytest.mark.slow
 def test_nothing_is_lost_or_doubled_whatever_fails(user: User) -> None:
     try:
-        outcome = wreck(user.machine, user, Scale(240, 4, 0.3, 96, calm=0.2))
+        outcome = wreck(user.machine, user, Scale(240, 4, 2.0, 96, calm=0.2))
     except DiskError as error:
         pytest.skip(str(error))
     print(*outcome.figures, sep="\n")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -22,21 +21,21 @@ from harness.wait import wait_until
 
 from aap.message import id_time
 from torture.proof import Proof, UnableError
-from torture.site import HARNESS, Given, Site, layout
-from torture.trouble import Trouble
+from torture.site import API, HARNESS, Given, Site, layout
+from torture.trouble import Trouble, Windows
 
 MESSAGES = 10_000
 CLOCK = Path("/var/lib/aap-clock")
-MOST_STARTS = 2  # of the worker in any second
+MOST_STARTS = 2  # of the worker in any second, and of the API
 MEMORY = 60  # MB that the API may have resident
 
 
 class Scale(NamedTuple):
     """How much: messages in all, people, mean seconds between their bursts, size of the disk.
 
-    `calm` is the mean time between two troubles, in seconds. `outages` is the share of
-    runs in which the agent says that it cannot now; each makes the worker wait for 10 s
-    or more.
+    `calm` is the mean time between two troubles, in seconds; `least` is how often each kind
+    of them must have happened. `outages` is the share of runs in which the agent says that
+    it cannot now; each makes the worker wait for 10 s or more.
     """
 
     messages: int
@@ -44,6 +43,7 @@ class Scale(NamedTuple):
     pause: float
     megabytes: int
     calm: float
+    least: int = 1
     outages: float = 0.0
 
 
@@ -72,10 +72,11 @@ def wreck(machine: Machine, user: User, scale: Scale) -> Outcome:
         figures = [
             f"{len(acknowledged)} messages of {scale.people} conversations, written in "
             f"{wrote:.0f} s, handled after {time.monotonic() - began:.0f} s",
-            "trouble: " + ", ".join(f"{n} x {kind}" for kind, n in sorted(trouble.counts.items())),
+            "trouble that came true: "
+            + ", ".join(f"{n} x {kind}" for kind, n in sorted(trouble.counts.items())),
             f"refused, and written again: {refused or 'none'}",
         ]
-        seen = _look(site, trouble, list(acknowledged.values()), scale.messages)
+        seen = _look(site, trouble, list(acknowledged.values()), scale)
         return Outcome(figures + _figures(seen), _broken(seen))
 
 
@@ -89,7 +90,7 @@ def _write(site: Site, trouble: Trouble, scale: Scale) -> tuple[dict[str, str], 
     with output.open("w") as printed:
         crowd = user.start(command, stdout=printed)
         try:
-            while crowd.poll() is None or trouble.rounds < 1:
+            while crowd.poll() is None:
                 trouble.make()
                 time.sleep(random.uniform(0.2, 1.8) * scale.calm)
         finally:
@@ -105,10 +106,27 @@ def _write(site: Site, trouble: Trouble, scale: Scale) -> tuple[dict[str, str], 
 # The promises
 
 
+class Starts(NamedTuple):
+    """How often a unit was started, those times that we told it to included."""
+
+    all: int
+    ours: int
+    windows: float  # seconds in all, within which starts count as ours
+    busiest: int  # second: the most starts within one, ours left out
+
+    def __str__(self) -> str:
+        return (
+            f"{self.all} starts, at most {self.busiest} within a second; left out of that are "
+            f"{self.ours}, in {self.windows:.0f} s in which the chaos itself restarted it"
+        )
+
+
 class Seen(NamedTuple):
     """What is left when all is over."""
 
     expected: int
+    least: int
+    trouble: Counter[str]
     acknowledged: list[str]  # ids
     given: list[Given]
     own: int  # how many the agent settled itself
@@ -118,8 +136,9 @@ class Seen(NamedTuple):
     left: dict[str, int]
     failed: str
     zombies: list[str]
-    starts: int
-    busiest: int
+    read_only: int  # how often a worker said that it could not write
+    worker: Starts
+    api: Starts
     memory: list[tuple[int, int]]
 
     @property
@@ -138,11 +157,12 @@ class Seen(NamedTuple):
         return max((size for _, size in self.memory), default=0) >> 20
 
 
-def _look(site: Site, trouble: Trouble, acknowledged: list[str], expected: int) -> Seen:
+def _look(site: Site, trouble: Trouble, acknowledged: list[str], scale: Scale) -> Seen:
     ledger = site.ledger()
-    starts = site.starts()
     return Seen(
-        expected=expected,
+        expected=scale.messages,
+        least=scale.least,
+        trouble=trouble.counts,
         acknowledged=sorted(acknowledged),
         given=[line for line in ledger if line.word == "given"],
         own=sum(line.word == "done" for line in ledger),
@@ -152,8 +172,9 @@ def _look(site: Site, trouble: Trouble, acknowledged: list[str], expected: int) 
         left={s: len(site.ids(s)) for s in ("inbox", "active", "deferred", "failed", "hold")},
         failed=site.user.systemctl("--failed", "--plain", "--no-legend"),
         zombies=_zombies(site),
-        starts=len(starts),
-        busiest=busiest_second(starts, trouble.restarts),
+        read_only=site.said(site.worker).count("Read-only file system"),
+        worker=_starts(site.starts(site.worker), trouble.ours[site.worker]),
+        api=_starts(site.starts(API), trouble.ours[API]),
         memory=trouble.memory,
     )
 
@@ -161,7 +182,10 @@ def _look(site: Site, trouble: Trouble, acknowledged: list[str], expected: int) 
 def _broken(seen: Seen) -> list[str]:
     """The promises that did not hold."""
     count = len(seen.acknowledged)
+    rare = {kind: n for kind, n in seen.trouble.items() if n < seen.least}
     checks = {
+        f"happened less than {seen.least} times, so nothing was proven: {rare}": rare,
+        "no worker met a read-only disk": not seen.read_only,
         f"{count} of {seen.expected} were acknowledged": count != seen.expected,
         f"never shown to the agent: {seen.lost[:5]}": seen.lost,
         f"{len(seen.done)} in done/, and not what was acknowledged": seen.done != seen.acknowledged,
@@ -170,7 +194,9 @@ def _broken(seen: Seen) -> list[str]:
         f"left behind: {seen.left}": any(seen.left.values()),
         f"units failed: {seen.failed}": seen.failed,
         f"zombies: {seen.zombies}": seen.zombies,
-        f"{seen.busiest} starts of the worker within a second": seen.busiest > MOST_STARTS,
+        f"{seen.worker.busiest} starts of the worker in a second": seen.worker.busiest
+        > MOST_STARTS,
+        f"{seen.api.busiest} starts of the API within a second": seen.api.busiest > MOST_STARTS,
         f"the API had {seen.peak} MB resident": seen.peak > MEMORY,
     }
     return [text for text, is_broken in checks.items() if is_broken]
@@ -184,7 +210,9 @@ def _figures(seen: Seen) -> list[str]:
         f"told in mid-run {seen.told}",
         f"lost {len(seen.lost)}, handled after settled {len(seen.late)}, "
         f"out of order {len(seen.mixed)}",
-        f"{seen.starts} starts of the worker, at most {seen.busiest} within a second",
+        f"worker: {seen.worker}",
+        f"API: {seen.api}",
+        f"{seen.read_only} times a worker said that its disk was read-only",
         f"by their ids, the messages came over {hours:.1f} hours",
         f"the API at most {seen.peak} MB resident, {_growth(seen.memory):.1f} MB more at the "
         f"end of its longest life than at its start",
@@ -212,10 +240,17 @@ def _out_of_order(given: list[Given]) -> list[str]:
     return wrong
 
 
-def busiest_second(starts: list[float], own: Sequence[tuple[float, float]] = ()) -> int:
-    """The most starts within any second, those left out that we asked for ourselves."""
-    free = [s for s in starts if not any(a - 0.1 <= s <= b + 0.1 for a, b in own)]
-    return max((sum(s <= t < s + 1 for t in free) for s in free), default=0)
+def _starts(starts: list[float], ours: Windows) -> Starts:
+    """Tell those apart that came while we restarted the unit, or a tenth of a second around it."""
+    wide = [(begin - 0.1, end + 0.1) for begin, end in ours]
+    free = [start for start in starts if not any(begin <= start <= end for begin, end in wide)]
+    windows = sum(end - begin for begin, end in wide)
+    return Starts(len(starts), len(starts) - len(free), windows, busiest_second(free))
+
+
+def busiest_second(starts: list[float]) -> int:
+    """The most starts within any second."""
+    return max((sum(s <= t < s + 1 for t in starts) for s in starts), default=0)
 
 
 def _zombies(site: Site) -> list[str]:
@@ -235,7 +270,8 @@ def _growth(memory: list[tuple[int, int]]) -> float:
 def run(minutes: float) -> bool:
     """10,000 messages for a user's aap, and for the machine's; in under ten minutes fewer."""
     messages = min(MESSAGES, max(200, int(MESSAGES * minutes / 10)))
-    scale = Scale(messages - messages % 10, 10, 1.5, 1200, calm=0.8, outages=0.005)
+    least = 10 if messages >= MESSAGES else 1
+    scale = Scale(messages - messages % 10, 10, 1.5, 1200, calm=0.8, least=least, outages=0.005)
     try:
         with booted() as machine:
             user = machine.add_user("ann", uid=2001)

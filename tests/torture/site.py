@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,6 +64,9 @@ def layout(user: User) -> Layout:
     sock = f"/run/user/{user.uid}/aap/api.sock"
     places = ".openclaw/workspace", settings, drop_ins, sock
     return Layout("--user", *places, "USER_UNIT", "_SYSTEMD_USER_UNIT")
+
+
+API = "aap-api.service"
 
 
 def starts(user: User, unit: str) -> list[float]:
@@ -138,9 +141,31 @@ class Site:
             if said and said.event == event:
                 yield int(entry["__MONOTONIC_TIMESTAMP"]) / 1e6, said.fields["id"]
 
-    def starts(self) -> list[float]:
-        """When the worker was started, in seconds."""
-        return starts(self.user, self.worker)
+    def starts(self, unit: str) -> list[float]:
+        """When a unit was started, in seconds."""
+        return starts(self.user, unit)
+
+    def said(self, unit: str) -> str:
+        """What a unit told the journal."""
+        return self.user.journal("--output=cat", f"{self.layout.process}={unit}")
+
+    def main_pid(self, unit: str) -> int:
+        """The process of a service, as the machine has it; 0 if there is none."""
+        return int(self.user.show(unit, "MainPID").get("MainPID", "0"))
+
+    def invocation(self, unit: str) -> str:
+        """What is another one each time that a unit is started."""
+        return self.user.show(unit, "InvocationID").get("InvocationID", "")
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Have nothing of aap run, and nothing start."""
+        wake = ["aap-api.socket", self.watch, units.sweep_timer(self.workspace)]
+        # Those first: each of them would start what is stopped after it.
+        self.user.systemctl("stop", *wake)
+        self.user.systemctl("stop", API, self.worker, units.sweep_service(self.workspace))
+        yield
+        self.user.systemctl("start", *wake)
 
     def processes(self, pattern: str) -> Iterator[tuple[int, Path]]:
         """The pids (as the machine has them) and /proc folders of the user's processes."""

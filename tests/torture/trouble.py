@@ -1,18 +1,25 @@
-"""What goes wrong around aap: kills, restarts, a bad disk, a clock that is set."""
+"""What goes wrong around aap: kills, restarts, a bad disk, a clock that is set.
+
+A kind counts when it really happened: there was a process and it was killed, a unit and
+it was started again, a worker at work and its disk was broken.
+"""
 
 from __future__ import annotations
 
 import random
 import re
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
+from harness.machine import CommandError
 from harness.wait import wait_until
 
-from torture.site import Site
+from torture.site import API, Site
+
+PATIENCE = 2.0  # seconds to wait for somebody to whom it can happen
+Windows = list[tuple[float, float]]  # from, to
 
 
 class Trouble:
@@ -20,27 +27,33 @@ class Trouble:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._kinds: dict[str, Callable[[], object]] = {
-            "API killed": lambda: self._kill("aap-api.service"),
-            "worker killed": lambda: self._kill(site.worker),
-            "agent killed": self._kill_agent,
-            "API restarted": lambda: self._tell("try-restart", "aap-api.service"),
-            "worker restarted": self._restart_worker,
-            "socket restarted": lambda: self._tell("restart", "aap-api.socket"),
-            "path restarted": lambda: self._tell("restart", site.watch),
+        self._kinds: dict[str, Callable[[], bool]] = {
+            "API killed": lambda: self._kill(lambda: site.main_pid(API)),
+            "worker killed": lambda: self._kill(lambda: site.main_pid(site.worker)),
+            "agent killed": lambda: self._kill(self._find_agent),
+            "API restarted": lambda: self._restart("try-restart", API),
+            "worker restarted": lambda: self._restart("try-restart", site.worker),
+            "socket restarted": lambda: self._restart("restart", "aap-api.socket"),
+            "path restarted": lambda: self._restart("restart", site.watch),
             "daemon-reload": lambda: self._tell("daemon-reload"),
             "daemon-reexec": lambda: self._tell("daemon-reexec"),
             "disk full": lambda: self._for_a_while(site.disk.fill, site.disk.empty),
             "disk read-only": self._lock_disk,
+            "disk broken under the worker": self._break_disk,
             "clock set": self._set_clock,
         }
-        self._deck: Iterator[str] = iter(())
-        self.rounds = -1  # how often all kinds have had their turn
+        self.counts = Counter(dict.fromkeys(self._kinds, 0))
+        self._last = ""
         self._end: tuple[float, Callable[[], object]] | None = None
         self._sign = -1
-        self.counts: Counter[str] = Counter()
-        self.restarts: list[tuple[float, float]] = []  # of the worker, by us: from, to
+        # When starts were our own doing, by what was started.
+        self.ours: dict[str, Windows] = {site.worker: [], API: []}
         self.memory: list[tuple[int, int]] = []  # of the API: pid, bytes resident
+
+    @property
+    def least(self) -> int:
+        """How often what happened the least happened."""
+        return min(self.counts.values())
 
     def make(self, last: bool = False) -> None:
         """Make one more, or end all."""
@@ -49,37 +62,54 @@ class Trouble:
         if last:
             self._site.clock.set(0)
             return
-        kind = next(self._deck, "")
-        if not kind:
-            self.rounds += 1
-            self._deck = iter(random.sample(list(self._kinds), len(self._kinds)))
-            kind = next(self._deck)
-        if self._kinds[kind]() is not False:
-            self.counts[kind] += 1
+        # Not the same twice: what cannot happen now must not keep the others from it.
+        open_ = [kind for kind in self._kinds if kind != self._last]
+        least = min(self.counts[kind] for kind in open_)
+        self._last = random.choice([kind for kind in open_ if self.counts[kind] == least])
+        self.counts[self._last] += self._kinds[self._last]()
         self._measure()
 
-    def _tell(self, *words: str) -> None:
-        self._site.user.systemctl(*words, check=False)
+    # To processes and units
 
-    def _kill(self, unit: str) -> None:
-        self._tell("kill", "--signal=KILL", "--kill-who=main", unit)
+    def _kill(self, find: Callable[[], int]) -> bool:
+        pid = _wait_for(find)
+        words = ["kill", "-KILL", str(pid)]
+        return pid > 0 and self._site.user.machine.run(words, check=False).returncode == 0
 
-    def _kill_agent(self) -> bool:
-        found: list[int] = []
-        with suppress(AssertionError):  # none runs
-            found = wait_until(lambda: [pid for pid, _ in self._site.processes("moody.py")], 2)
-        for pid in found:
-            self._site.user.machine.run(["kill", f"-{signal.SIGKILL}", str(pid)], check=False)
-        return bool(found)
+    def _find_agent(self) -> int:
+        return next((pid for pid, _ in self._site.processes("moody.py")), 0)
 
-    def _restart_worker(self) -> None:
+    def _restart(self, word: str, unit: str) -> bool:
+        if word == "try-restart" and not _wait_for(lambda: self._site.main_pid(unit)):
+            return False
+        before = self._site.invocation(unit)
+        # The API is the socket's, and goes when it goes.
+        with self._ours(self._site.worker if unit == self._site.worker else API):
+            self._tell(word, unit)
+        return self._site.invocation(unit) != before
+
+    def _tell(self, *words: str) -> bool:
+        try:
+            self._site.user.systemctl(*words)
+        except CommandError:
+            return False
+        return True
+
+    @contextmanager
+    def _ours(self, *units: str) -> Iterator[None]:
         began = time.time()
-        self._tell("try-restart", self._site.worker)
-        self.restarts.append((began, time.time()))
+        try:
+            yield
+        finally:
+            for unit in units:
+                self.ours[unit].append((began, time.time()))
 
-    def _set_clock(self) -> None:
+    # To the disk and the clock
+
+    def _set_clock(self) -> bool:
         self._sign = -self._sign
         self._site.clock.set(self._sign * random.randint(3600, 6 * 3600))
+        return True
 
     def _for_a_while(self, begin: Callable[[], object], end: Callable[[], object]) -> bool:
         self._end_it()
@@ -96,11 +126,30 @@ class Trouble:
     def _lock_disk(self) -> bool:
         self._end_it()
         # Nobody can make it read-only while somebody writes: the worker has its log open.
-        self._kill(self._site.worker)
+        self._tell("kill", "--signal=KILL", "--kill-who=main", self._site.worker)
         return self._for_a_while(self._site.disk.lock, self._site.disk.unlock)
+
+    def _break_disk(self) -> bool:
+        """The worker lives on, with files open, and no write of its own succeeds any more."""
+        self._end_it()
+        pid = _wait_for(lambda: self._site.main_pid(self._site.worker))
+        if not pid:
+            return False
+        self._for_a_while(self._site.disk.break_, self._mend_disk)
+        return self._site.main_pid(self._site.worker) == pid
+
+    def _mend_disk(self) -> None:
+        with self._ours(*self.ours), self._site.stopped():
+            self._site.disk.mend()
 
     def _measure(self) -> None:
         for pid, folder in self._site.processes("aap.api"):
             with suppress(OSError, StopIteration, ValueError):
                 status = (folder / "status").read_text()
                 self.memory.append((pid, int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) << 10))
+
+
+def _wait_for(find: Callable[[], int]) -> int:
+    with suppress(AssertionError):
+        return wait_until(find, PATIENCE)
+    return 0
