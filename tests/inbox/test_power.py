@@ -44,6 +44,7 @@ def test_a_power_cut_loses_nothing_that_was_acknowledged() -> None:
     assert figures["cuts"] == 10
     assert figures["answered"] >= 80
     assert figures["acknowledged"] > 100
+    assert not figures.idle
 
 
 @pytest.mark.parametrize("without", ["files", "folders"])
