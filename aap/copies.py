@@ -17,6 +17,7 @@ from typing import NamedTuple
 from aap import files
 
 _FILE_MODE = 0o644
+FOLDER_MODE = 0o777  # what the umask leaves of it
 
 
 class Step(NamedTuple):
@@ -123,7 +124,7 @@ class Copies:
             if not self._force:
                 return Step("kept", target)
             backup = back_up(self._base / self._whole(path) if self._is_led_away(path) else target)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(target.parent, FOLDER_MODE)
         files.write_atomic(target, self._wanted[path], _FILE_MODE)
         action = {"missing": "added", "old": "updated", "changed": "replaced"}[state]
         return Step(action, target, backup)
@@ -133,6 +134,7 @@ class Copies:
         if content is None or fingerprint(content) != self._known[path]:
             return Step("kept", target) if os.path.lexists(target) else None
         target.unlink()
+        files.fsync_folder(target.parent)  # before it is forgotten: else it may come back, unknown
         return Step("removed", target)
 
     def _remember(self, known: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from aap import SPOOL_FOLDER, copies
+from aap import SPOOL_FOLDER, copies, files
 from aap.copies import Copies, Step
 from aap.errors import NotFoundError, did_you_mean
 
@@ -131,8 +131,9 @@ def _put_links(workspace: Path, force: bool) -> Iterator[Step]:
                 yield Step("kept", link)
                 continue
             backup = copies.back_up(link)
-        link.parent.mkdir(parents=True, exist_ok=True)
+        files.make_folder(link.parent, copies.FOLDER_MODE)
         link.symlink_to(os.path.relpath(copy, link.parent))
+        files.fsync_folder(link.parent)
         yield Step("replaced" if backup else "added", link, backup)
 
 

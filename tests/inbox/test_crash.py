@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 from torture.crash import KILLS, SHORT, Story, check, play
-from torture.disk import MODELS
+from torture.disk import MODELS, Disk
 from torture.scenes import SCENES
+from torture.trace import Step
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,9 +28,33 @@ def test_after_every_call_the_power_may_fail(told: dict[str, Story], model: str)
     assert figures.states > 800
 
 
-def test_what_the_next_process_says_again_is_on_the_disk(told: dict[str, Story]) -> None:
+@pytest.mark.parametrize("model", MODELS)
+def test_what_the_next_process_says_again_is_on_the_disk(
+    told: dict[str, Story], model: str
+) -> None:
     """A process is killed, the next one goes on from what it sees, and then the power fails."""
-    assert check([told["note"], told["settle"]], KILLS, "journal").broken == []
+    killed = [told[name] for name in ("note", "settle", "deliver", "hold")]
+    assert check(killed, KILLS, model).broken == []
+
+
+def test_a_crowd_is_committed_together_and_goes_on_meanwhile(told: dict[str, Story]) -> None:
+    kinds = [step.kind for step in told["api_crowd"].steps]
+    assert "sync-all" in kinds  # syncfs
+    assert "sync-start" in kinds  # other threads changed something before it returned
+
+
+def test_what_comes_during_a_sync_may_be_lost() -> None:
+    disk = Disk()
+    start = Step("sync-start", "file", thread=7)
+    steps = [Step("create", "file"), Step("write", "file", data=b"before"), start]
+    for step in [*steps, Step("write", "file", data=b", after")]:
+        disk.apply(step)
+    disk.apply(Step("create", "other"))
+    disk.apply(Step("sync", "file", thread=7))
+    disk.apply(Step("sync"))  # the names
+    left = {state["file"].data for state in disk.states(disk.choices("journal", 1), 100)}
+    assert b"before" in left
+    assert not any(data is None or len(data) < len(b"before") for data in left)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +72,13 @@ def test_what_the_next_process_says_again_is_on_the_disk(told: dict[str, Story])
         ("settings", [".aap.conf.*"]),
         ("settings", ["config"]),
         ("api", ["inbox"]),
+        ("copied", ["first"]),
+        ("imported", ["secrets"]),
+        ("installed", ["user"]),
+        ("trim", [".usage.jsonl.*"]),
+        ("told", ["done", "active"]),
+        ("worker_fails", ["deferred", "active"]),
+        ("worker_gives_up", ["*.jsonl"]),
         ("worker", ["done", "active"]),
     ],
 )

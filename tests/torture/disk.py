@@ -25,7 +25,7 @@ import itertools
 import math
 import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +44,7 @@ class Node:
         self.is_folder = is_folder
         self.is_careless = is_careless
         self.synced = self.now = b""
+        self.synced_at = 0  # the step by which those bytes were there
         self.times: list[tuple[int, float]] = [(0, -1.0)]  # when it was set, and to what
 
     def contents(self, cuts: int) -> list[bytes]:
@@ -97,6 +98,15 @@ class Leaf(NamedTuple):
 State = Mapping[str, Leaf]
 
 
+class Snapshot(NamedTuple):
+    """What a sync that begins now will have made durable when it returns."""
+
+    moment: int
+    data: dict[Node, bytes]
+    times: dict[Node, int]
+    names: dict[Slot, int]
+
+
 class Disk:
     """The folder that is watched, as it is now and as it may come back."""
 
@@ -107,11 +117,14 @@ class Disk:
         self._slots: dict[Slot, list[Update]] = {}
         self._floors: dict[Slot, int] = {}  # how many updates of a name are surely there
         self._time_floors: dict[Node, int] = {}
+        self._steps = 0
+        self._begun: dict[int, Snapshot] = {}  # by thread
 
     # What happens
 
     def apply(self, step: Step) -> None:
         """Let one step happen."""
+        self._steps += 1
         getattr(self, "_" + step.kind.replace("-", "_"))(step)
 
     def _say(self, step: Step) -> None:
@@ -155,24 +168,37 @@ class Disk:
         self._changes += 1
         self._get(step.path).times.append((self._changes, step.number))
 
-    def _sync(self, step: Step) -> None:
+    def _sync_start(self, step: Step) -> None:
         node = self._get(step.path)
-        node.synced = node.now
-        self._time_floors[node] = len(node.times) - 1
-        for slot in self._slots:
-            if slot[0] is node:
-                self._make_durable(slot, len(self._slots[slot]) - 1)
+        self._begun[step.thread] = self._snapshot([node] if step.path else self._nodes())
 
-    def _sync_all(self, _: Step) -> None:
-        self.sync_all()
+    def _sync(self, step: Step) -> None:
+        self._finish(self._begun.pop(step.thread, None) or self._snapshot([self._get(step.path)]))
+
+    def _sync_all(self, step: Step) -> None:
+        self._finish(self._begun.pop(step.thread, None) or self._snapshot(self._nodes()))
 
     def sync_all(self) -> None:
         """Let all be on the disk."""
-        for slot, updates in self._slots.items():
-            self._floors[slot] = len(updates) - 1
-        for node in self._nodes():
-            node.synced = node.now
-            self._time_floors[node] = len(node.times) - 1
+        self._finish(self._snapshot(self._nodes()))
+
+    def _snapshot(self, nodes: Iterable[Node]) -> Snapshot:
+        chosen = set(nodes)
+        return Snapshot(
+            self._steps,
+            {node: node.now for node in chosen},
+            {node: len(node.times) - 1 for node in chosen},
+            {slot: len(updates) - 1 for slot, updates in self._slots.items() if slot[0] in chosen},
+        )
+
+    def _finish(self, snapshot: Snapshot) -> None:
+        for node, data in snapshot.data.items():
+            if snapshot.moment >= node.synced_at:  # else a later sync was faster
+                node.synced, node.synced_at = data, snapshot.moment
+        for node, place in snapshot.times.items():
+            self._time_floors[node] = max(place, self._time_floors.get(node, 0))
+        for slot, place in snapshot.names.items():
+            self._make_durable(slot, place)
 
     def _make_durable(self, slot: Slot, place: int) -> None:
         if self._floors.get(slot, 0) >= place:
@@ -183,7 +209,8 @@ class Disk:
                 self._make_durable(*update.needs)
 
     def _nodes(self) -> set[Node]:
-        return {each.node for updates in self._slots.values() for each in updates if each.node}
+        named = {each.node for updates in self._slots.values() for each in updates if each.node}
+        return {self._root, *named}
 
     # Names
 

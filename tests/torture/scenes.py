@@ -16,20 +16,28 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from harness import poster
 
-from aap import SPOOL_FOLDER, context
+from aap import SPOOL_FOLDER, context, files
 from aap.bodies import digest
-from aap.config import keys, registry, store
+from aap.config import keys, registry, store, takeover
+from aap.context import usage as usage_
 from aap.context.cache import Cache
+from aap.copies import Copies
 from aap.delivery.reply import Way, send_reply
 from aap.inbox import Entry, Pause, Spool, end_pause, write_pause
 from aap.message import State
+from aap.openclaw.document import read_document
+from aap.openclaw.setup import write as change_openclaw
+from aap.systemd import install, record, units
+from aap.worker import hook
 from aap.worker.outage import Outage
 from aap.worker.sessions import Session, Slot
 
@@ -60,10 +68,18 @@ def change(key: str, *to: str) -> Iterator[None]:
 
 def write(path: Path, act: Callable[[], object]) -> None:
     """Tell of a call that writes a file: afterwards it has its new content, or is gone."""
-    key = f"file {path.name}"
-    _say(begin=key)
-    act()
-    _say(end=key, to=[path.read_text() if path.exists() else ABSENT])
+    with writing(path):
+        act()
+
+
+@contextmanager
+def writing(*paths: Path) -> Iterator[None]:
+    """Within this each of these files is what it was or will be; after it, it is that."""
+    for path in paths:
+        _say(begin=f"file {path.name}")
+    yield
+    for path in paths:
+        _say(end=f"file {path.name}", to=[path.read_text() if path.exists() else ABSENT])
 
 
 class Scene:
@@ -385,9 +401,26 @@ def usage(scene: Scene) -> None:
     scene.spool.create()
     scene.start()
     for number in (1.0, 2.0):
-        facts = {"time": number, "agent": "echo", "input": 1, "cached": 0, "output": 1}
         with change(f"run {number:g}", "counted"):
-            context.record(root, facts)
+            _record_run(root, number)
+
+
+def _record_run(root: Path, moment: float) -> None:
+    facts = {"time": moment, "agent": "echo", "input": 1, "cached": 0, "output": 1}
+    context.record(root, facts)
+
+
+def trim(scene: Scene) -> None:
+    """The runs have become many: the oldest are left out."""
+    root = scene.spool.root
+    scene.spool.create()
+    usage_.MAX_BYTES, usage_.KEEP_LINES = 150, 2
+    with change("run 1", "counted"), change("run 2", "counted"):
+        _record_run(root, 1.0)
+        _record_run(root, 2.0)
+    scene.start()
+    with change("run 1", "counted", ABSENT), change("run 3", "counted"):
+        _record_run(root, 3.0)
 
 
 def settings(scene: Scene) -> None:
@@ -399,6 +432,85 @@ def settings(scene: Scene) -> None:
     write(file, lambda: store.unset_value(file, "PORT"))
     secrets = scene.folder / "config" / "secrets"
     write(secrets / "api-key", lambda: store.set_secret(secrets, "API_KEY", "aap_one"))
+
+
+def edited(scene: Scene) -> None:
+    """What `aap config edit` does when the editor was left."""
+    file = scene.folder / "config" / "aap.conf"
+    store.set_value(file, "PORT", "7012")
+    _say(begin="file aap.conf", to=[file.read_text()])
+    _say(end="file aap.conf")
+    scene.start()
+    text = "# mine\nPORT=7013\nAGENT=codex\n"
+    write(file, lambda: store.replace_text(file, file.read_text(), text))
+
+
+def imported(scene: Scene) -> None:
+    """`aap config import`: a setting, a client's key, and the key between agents."""
+    seed = scene.folder / "seed.conf"
+    seed.write_text("PORT=7012\nAPI_KEY=aap_0123456789\nA2A_KEY=aap_9876543210\n")
+    scene.start()
+    config = scene.folder / "config"
+    target, known = config / "aap.conf", config / "keys"
+    with writing(target, known, config / "secrets" / "a2a-key"):
+        takeover.import_seed(seed, target, known)
+
+
+def copied(scene: Scene) -> None:
+    """What `aap skills install` and the man pages are put in place by; then a newer aap's."""
+    scene.start()
+    for version, names in (("1", ("first", "second")), ("2", ("second", "third"))):
+        wanted = {f"{name}/{name}.md": f"{name} of {version}".encode() for name in names}
+        paths = [scene.folder / f"{name}/{name}.md" for name in ("first", "second", "third")]
+        with writing(*paths):
+            Copies(scene.folder, wanted, scene.folder / "manifest.json").put()
+
+
+def gateway(scene: Scene) -> None:
+    """`aap openclaw setup`: the file, and what it was before."""
+    file = scene.folder / "openclaw.json"
+    backup, before = f"file {file.name}.before-aap", "{ a: 1 }\n"
+    files.write_atomic(file, before.encode())
+    with change(f"file {file.name}", before):
+        pass
+    scene.start()
+    document = read_document({"OPENCLAW_CONFIG_PATH": str(file), "HOME": str(scene.folder)})
+    # The backup is written under its own name: until the end it may be torn.
+    write(file, lambda: change_openclaw(document, [(("b",), "c" * 40)]))
+    with change(backup, before):
+        pass
+
+
+class _Silent:
+    """In place of a systemd's manager, which has no part in what is on the disk."""
+
+    def tell(self, *_words: str, **_how: float) -> None: ...
+
+    ask = tell
+
+    def show(self, *_units: str) -> dict[str, Any]:
+        return {}
+
+
+def installed(scene: Scene) -> None:
+    """The files of `aap install --user`, and those that follow when a setting is another."""
+    os.environ |= {"XDG_DATA_HOME": str(scene.folder / "data")}
+    os.environ |= {"XDG_STATE_HOME": str(scene.folder / "state")}
+    scene.start()
+    for port in (7011, 7012):
+        plan = units.Plan(
+            sys.executable, f"127.0.0.1:{port}", {"main": scene.folder / "work"}, scene.folder
+        )
+        wish: Any = SimpleNamespace(linger=False, folders=(), workspaces={})
+        manager: Any = _Silent()
+        made = [record.record_file(plan.mode)]
+        made += [record.unit_folder(plan.mode) / name for name in units.render(plan)]
+        assert all(path.is_relative_to(scene.folder) for path in made)
+        with writing(*made):
+            installation = install._Installation(manager, wish, plan)
+            installation._remember()
+            installation._write_units()
+            installation._undo.pop_all()
 
 
 def key_file(scene: Scene) -> None:
@@ -424,8 +536,17 @@ def workspaces(scene: Scene) -> None:
 
 def api(scene: Scene) -> None:
     """Three clients at the same time, and a retry of one; each is promised by its 200."""
+    _serve(scene, ("one@1", "two@2", "three@3"))
+
+
+def api_crowd(scene: Scene) -> None:
+    """Six: what waits together is committed together, from four on by one syncfs."""
+    _serve(scene, ("one@1", "two@2", "three@3", "four@4", "five@5", "six@6"))
+
+
+def _serve(scene: Scene, all_keys: Sequence[str]) -> None:
     scene.spool.create()
-    url = str(scene.folder.parent.parent / "api.sock")
+    url = str(scene.folder.parent.parent / f"{scene.folder.name}.sock")
     argv = ["-m", "aap.api", "--workspace", str(scene.folder), "--bind", f"unix:{url}"]
     with subprocess.Popen(
         [sys.executable, *argv], env=_environment(), cwd=scene.folder, stderr=subprocess.DEVNULL
@@ -434,9 +555,9 @@ def api(scene: Scene) -> None:
             assert server.poll() is None
             time.sleep(0.05)
         scene.start()
-        with ThreadPoolExecutor() as clients:
-            list(clients.map(lambda key: _post(url, key), ("one@1", "two@2", "three@3")))
-        _post(url, "two@2")
+        with ThreadPoolExecutor(len(all_keys)) as clients:
+            list(clients.map(lambda key: _post(url, key), all_keys))
+        _post(url, all_keys[1])
         server.terminate()
 
 
@@ -472,15 +593,58 @@ def _command(scene: Scene, *words: str, stdin: bytes = b"") -> None:
 
 def worker(scene: Scene) -> None:
     """A whole run: claimed, handed to an agent that only says what it got, settled."""
+    _work(scene, "done+0", AGENT="echo")
+
+
+def worker_fails(scene: Scene) -> None:
+    """A run that fails: both are put off."""
+    _work(scene, "deferred+1", ("one@7", "two@8"), AGENT_CLI="false")
+
+
+def worker_gives_up(scene: Scene) -> None:
+    """A run that fails for the last time, and FAILED_REPLY to the chats."""
+    send = scene.folder / "send"
+    send.write_text("""#!/bin/sh\ncat >/dev/null; echo '{"end": "note reply"}'\n""")
+    send.chmod(0o755)
+    apology = {"FAILED_REPLY": "sorry", "DELIVERY": "command", "DELIVERY_CMD": str(send)}
+    _work(scene, "failed+1", ("one@7",), AGENT_CLI="false", MAX_ATTEMPTS="1", **apology)
+
+
+def _work(scene: Scene, to: str, keys: Sequence[str] = ("one@7", "two@7"), **set_: str) -> None:
+    """Have a worker do all that waits; its word "settled" is a promise, and its end is."""
     scene.spool.create()
-    (scene.folder / ".ai-agent-proxy.conf").write_text("AGENT=echo\nSETTLE=0\n")
-    for key in ("one@7", "two@7"):
+    lines = [f"{name}={value}\n" for name, value in {"SETTLE": "0", **set_}.items()]
+    (scene.folder / ".ai-agent-proxy.conf").write_text("".join(lines))
+    for key in keys:
         scene.put(key)
     scene.start()
-    for key in ("one@7", "two@7"):
-        _say(begin=key, to=["done+0"])
+    if "FAILED_REPLY" in set_:
+        _say(begin="note reply", to=["noted"])
+    for key in keys:
+        _say(begin=key, to=[to])
     argv = [sys.executable, "-m", "aap.worker", "--workspace", str(scene.folder)]
     subprocess.run(argv, check=True, env=_environment(), cwd=scene.folder)
+    if to != "done+0":
+        for key in keys:
+            _say(end=key)
+
+
+def told(scene: Scene) -> None:
+    """A hook in mid-run: it tells of what came, and claims it at the next event."""
+    scene.spool.create()
+    scene.spool.claim(scene.put("one@42"))
+    facts = {"pid": 1, "started": 1.0, "conversations": [str(digest(body("one@42")).conversation)]}
+    files.write_atomic(scene.spool.root / hook.RUN_FILE, json.dumps(facts).encode())
+    entry = scene.put("two@42")
+    scene.start()
+    event = json.dumps({"hook_event_name": "PostToolUse"}).encode()
+    with Path(os.devnull).open("wb") as answer:
+        for _ in range(2):
+            hook.tell(scene.folder, event, answer.fileno())
+    assert scene.find(entry).state is State.ACTIVE
+    with change("two@42", "done+0"):
+        scene.spool.settle(scene.find(entry))
+    hook.forget_run(scene.spool.root)
 
 
 SCENES = {
@@ -490,6 +654,8 @@ SCENES = {
         settle_waiting, defer, admit, fail, hold, retry_done, give_back, recover, mend, together,
         remove, prune, note, reply, pause, session, outage, cache, usage, settings, key_file,
         workspaces, api, commands, worker,
+        api_crowd, worker_fails, worker_gives_up, told, trim, edited, imported, copied, gateway,
+        installed,
     )
 }  # fmt: skip
 

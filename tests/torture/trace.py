@@ -20,6 +20,7 @@ _CALLS = (
     "mkdir,mkdirat,rmdir,utime,utimes,futimesat,utimensat"
 )
 _LINE = re.compile(r"\d+\s+(\w+)\((.*)\)\s+= (-?\d+)")
+_DELAY = 5000  # microseconds
 _UNFINISHED = "<unfinished ...>\n"
 _PART = re.compile(r'"((?:\\x[0-9a-f]{2})*)"|(\w+)<((?:\\x[0-9a-f]{2})*)(?:\(deleted\))?>')
 
@@ -27,8 +28,11 @@ _PART = re.compile(r'"((?:\\x[0-9a-f]{2})*)"|(\w+)<((?:\\x[0-9a-f]{2})*)(?:\(del
 class Step(NamedTuple):
     """One change of the files, or one word (`say`) that the program printed.
 
-    `kind` is create, folder, write, truncate, sync, sync-all, rename, link, unlink, time or
-    say; paths are relative to the folder that is watched.
+    `kind` is create, folder, write, truncate, sync, sync-all, sync-start, rename, link, unlink,
+    time or say; paths are relative to the folder that is watched.
+
+    A sync during which other threads went on has a sync-start of the same `thread` before it:
+    what is changed from there on it has not promised.
     """
 
     kind: str
@@ -36,6 +40,7 @@ class Step(NamedTuple):
     other: str = ""  # where a rename or a link leads to
     data: bytes = b""
     number: float = -1  # an offset (-1: at the end), a size or a time
+    thread: int = 0
 
 
 def record(argv: Sequence[str], root: Path, log: Path) -> list[Step]:
@@ -44,6 +49,8 @@ def record(argv: Sequence[str], root: Path, log: Path) -> list[Step]:
     Raises CalledProcessError if it fails.
     """
     strace = ["strace", "-f", "-y", "-xx", "-s", "4000000", "-qq", "--seccomp-bpf"]
+    # As on a slow disk: others go on meanwhile, and what waits together is written together.
+    strace += ["-e", f"inject=fsync,fdatasync,syncfs:delay_enter={_DELAY}"]
     command = [*strace, "-o", str(log), "-e", f"trace={_CALLS}", *argv]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     subprocess.run(command, check=True, stdout=subprocess.PIPE, timeout=120, env=environment)
@@ -52,23 +59,33 @@ def record(argv: Sequence[str], root: Path, log: Path) -> list[Step]:
 
 
 def _read(lines: Iterator[str], root: str) -> Iterator[Step]:
-    for line in _whole_lines(lines):
-        match = _LINE.match(line)
-        if match and int(match[3]) >= 0:
-            yield from _steps(match[1], match[2], int(match[3]), root)
-
-
-def _whole_lines(lines: Iterator[str]) -> Iterator[str]:
     """Put together what strace tells in two parts: a call counts when it returns."""
     begun: dict[str, str] = {}
     for line in lines:
         thread = line.split(maxsplit=1)[0]
         if line.endswith(_UNFINISHED):
             begun[thread] = line.removesuffix(_UNFINISHED)
+            yield from _start(begun[thread], int(thread), root)
         elif " resumed>" in line:
-            yield begun.pop(thread) + line.split(" resumed>", 1)[1]
+            whole = begun.pop(thread) + line.split(" resumed>", 1)[1]
+            for step in _call(whole, root):
+                is_sync = step.kind in {"sync", "sync-all"}
+                yield step._replace(thread=int(thread)) if is_sync else step
         else:
-            yield line
+            yield from _call(line, root)
+
+
+def _call(line: str, root: str) -> Iterator[Step]:
+    match = _LINE.match(line)
+    if match and int(match[3]) >= 0:
+        yield from _steps(match[1], match[2], int(match[3]), root)
+
+
+def _start(begun: str, thread: int, root: str) -> Iterator[Step]:
+    """What a sync begins with, if this is one: its descriptor is all that it is given."""
+    match = re.match(r"\d+\s+(fsync|fdatasync|syncfs)\((.*)", begun)
+    for step in _steps(match[1], match[2], 0, root) if match else ():
+        yield Step("sync-start", step.path if step.kind == "sync" else "", thread=thread)
 
 
 def _steps(name: str, args: str, result: int, root: str) -> Iterator[Step]:
