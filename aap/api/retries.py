@@ -15,7 +15,7 @@ from typing import NamedTuple
 from aap.api.problems import KeyReusedError
 from aap.errors import NotFoundError
 from aap.inbox import Entry, Spool
-from aap.message import ID_CHARS, PRINT_CHARS, State, fingerprint, id_time, parse_name
+from aap.message import ID_CHARS, PRINT_CHARS, fingerprint, id_time, parse_name
 
 KEY_AGE = 24 * 3600.0
 # An SDK gives up long before; a human who says the same again is not a retry.
@@ -103,8 +103,9 @@ class Known:
 
     def _read_prints(self) -> Map:
         found = Map()
-        for state in State:
-            for name in self._spool.names(state):
+        # What is missed here would be stored again when it is retried, as long as the API lives.
+        for _, names in self._spool.everywhere():
+            for name in names:
                 if parse_name(name):
                     found.add(name[_PRINT])
         return found

@@ -73,8 +73,8 @@ def count(spool: Spool, start: float) -> Counted:
     """Count what happened from `start` on."""
     counted = Counted({}, {}, {}, {}, [], [])
     first = first_id(start)
-    for state in State:
-        for name in spool.names(state):
+    for _, names in spool.everywhere():
+        for name in names:
             known = parse_name(name) if name >= first else None
             if known and known.is_message:
                 counted.arrived[known.id] = id_time(known.id)

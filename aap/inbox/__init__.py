@@ -6,9 +6,10 @@
 from aap.inbox.entry import Entry, is_visible
 from aap.inbox.format import check_format
 from aap.inbox.pause import Pause, end_pause, read_pause, write_pause
-from aap.inbox.spool import SESSIONS, Spool, Staged
+from aap.inbox.spool import NO_FILE, SESSIONS, Spool, Staged
 
 __all__ = [
+    "NO_FILE",
     "SESSIONS",
     "Entry",
     "Pause",

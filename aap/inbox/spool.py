@@ -42,6 +42,12 @@ ALL_STATES = tuple(State)
 # The nearer to its end, the later. Of two names the later one counts: what was settled
 # or put on hold stays so, and a move that nobody was told of may as well not have been.
 _PROGRESS = (State.INBOX, State.ACTIVE, State.DEFERRED, State.FAILED, State.HOLD, State.DONE)
+# Between these messages also move back, as fast as programs do it; from the others a person
+# brings them back, one by one.
+_RESTLESS = frozenset((State.INBOX, State.ACTIVE, State.DEFERRED, State.HOLD))
+
+# What `Spool.read` says of folders, links, sockets and devices: a message is never there.
+NO_FILE = frozenset((errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENXIO))
 
 _TOGETHER = 4  # messages from which one sync of the file system is quicker than one each
 _CLOCK_TRUST = 366 * 86400.0  # an id further ahead than this is no clock's, but a made-up name
@@ -258,8 +264,10 @@ class Spool:
     def _highest_id(self) -> str:
         """The newest id that is still to be handled, so that a clock set back breaks no order."""
         ahead = time.time() + _CLOCK_TRUST
-        waiting = (State.INBOX, State.ACTIVE, State.DEFERRED, State.HOLD)
-        names = [name for state in waiting for name in self.names(state)]
+        # Before and after inbox/, which may be large: what moves back, or on, is in one of them.
+        others = (State.ACTIVE, State.DEFERRED, State.HOLD)
+        looked = (*others, State.INBOX, *others)
+        names = [name for state in looked for name in self.names(state)]
         for name in sorted(names, reverse=True):  # sorting is quicker than parsing them all
             known = parse_name(name)
             if known and id_time(known.id) < ahead:
@@ -278,6 +286,26 @@ class Spool:
         return [
             name for name in names if (name[-5:] == ".json" and name[0] != ".") or is_visible(name)
         ]
+
+    def everywhere(self, *states: State) -> Iterator[tuple[State, list[str]]]:
+        """Give the names in `states` (all, if none is given), folder by folder: none is missed.
+
+        What moves meanwhile may be seen twice. The folders are not read at one moment. What
+        moves on is seen, since they are read in that order; what moves back goes behind the
+        look (given back, admitted, released). So the restless ones are read once more, for
+        what is new in them: done/ and failed/, which may be large, are not. To be missed all
+        the same, a message must move back and then again, all within a look; each move is
+        two fsyncs.
+        """
+        chosen = [state for state in _PROGRESS if state in (states or ALL_STATES)]
+        seen: dict[State, set[str]] = {}
+        for state in chosen:
+            names = self.names(state)
+            if state in _RESTLESS:
+                seen[state] = set(names)
+            yield state, names
+        for state, before in seen.items() if len(chosen) > 1 else ():
+            yield state, [name for name in self.names(state) if name not in before]
 
     def entries(self, *states: State, limit: int | None = None) -> list[Entry]:
         """List what is in `states` (all, if none is given), oldest first; opens nothing.
@@ -299,7 +327,11 @@ class Spool:
         With `newest` the last ones. `since` and `until` are ids, or beginnings as
         `first_id` gives them: only messages from the one up to the other are meant.
         """
-        found = [(state, name) for state in states or ALL_STATES for name in self.names(state)]
+        if limit is None:
+            looked = self.everywhere(*states)
+        else:  # a screen, or a window: the next look shows the rest
+            looked = ((state, self.names(state)) for state in states or ALL_STATES)
+        found = [(state, name) for state, names in looked for name in names]
         if since or until:
             end = until or "~"
             found = [each for each in found if since <= each[1] < end and parse_name(each[1])]
@@ -330,8 +362,8 @@ class Spool:
         return self._sorted(
             [
                 (state, name)
-                for state in ALL_STATES
-                for name in self.names(state)
+                for state, names in self.everywhere()
+                for name in names
                 if name[end] == print_ and parse_name(name)
             ]
         )
@@ -343,9 +375,8 @@ class Spool:
         """
         if not prefix:
             raise UsageError("an id cannot be empty")
-        looked = states or ALL_STATES
-        names = [(s, n) for s in looked for n in self.names(s) if n.startswith(prefix)]
-        found = self._sorted(names)
+        # To be missed by both, a message must have moved back behind each of these looks.
+        found = self._look_for(prefix, states) or self._look_for(prefix, states)
         exact = [entry for entry in found if entry.id == prefix]
         if len({entry.id for entry in exact or found}) > 1:
             ids = ", ".join(entry.id for entry in found[:5])
@@ -354,6 +385,10 @@ class Spool:
             raise NotFoundError(f"no message {prefix!r}", hint="aap inbox ls --all")
         # Seen twice while it moved, or a twin: what is left to do counts.
         return min(exact or found, key=lambda entry: entry.state is State.DONE)
+
+    def _look_for(self, prefix: str, states: tuple[State, ...]) -> list[Entry]:
+        looked = [state for state in _PROGRESS if state in (states or ALL_STATES)]
+        return self._sorted([(s, n) for s in looked for n in self.names(s) if n.startswith(prefix)])
 
     def read(self, entry: Entry, limit: int | None = None) -> bytes:
         """Return the bytes of a message, as they came.

@@ -28,7 +28,7 @@ from aap.cli.checks.finding import (
 )
 from aap.errors import FormatError, TryAgainError
 from aap.inbox import Entry, Spool, check_format, is_visible
-from aap.message import State, parse_name
+from aap.message import ID_CHARS, State, parse_name
 from aap.mode import SYSTEM
 
 SLOW_FSYNC = 0.25
@@ -302,7 +302,8 @@ def _leftovers(root: Path) -> Iterator[Path]:
     notes = root / "notes"
     noted = {name.partition(".")[0]: name for name in _names(notes)}
     if noted:
-        known = {name[:20] for state in State for name in _names(root / state.value)}
+        # Where one is missed, a person is told to delete its notes.
+        known = {name[:ID_CHARS] for _, names in Spool(root).everywhere() for name in names}
         yield from (notes / name for message, name in noted.items() if message not in known)
 
 
