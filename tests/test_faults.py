@@ -100,6 +100,8 @@ _ONCE_WRONG = frozenset((
     "worker foreign, 5. read EIO",
     "worker outage over, 3. unlink EACCES",
     "worker prune, 20. list EACCES",
+    "worker well, 3. read EIO",
+    "worker well, 4. read EIO",
     "worker well, 5. read EIO",
 ))  # fmt: skip
 

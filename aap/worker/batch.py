@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import json
+import os
 import time
-from contextlib import suppress
 
 from aap.bodies import digest
 from aap.errors import Exit, describe, exit_of
-from aap.inbox import Entry, Spool
+from aap.inbox import NO_FILE, Entry, Spool
 from aap.log import DailyLog
 from aap.message import Digest, State, id_time
 from aap.worker.upkeep import is_of_one_file
@@ -21,8 +20,11 @@ WINDOW = 256
 # it has not changed for so long.
 RIPE_SECONDS = 2.0
 _UNRIPE_WAIT = 0.5
-# What `Spool.read` says of folders, links, sockets and devices.
-_NO_FILE = frozenset((errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENXIO))
+# For so long a message that cannot be read is tried again, and nothing later is taken: of
+# which conversation it is nobody knows. Then the fault is none that passes.
+_PATIENCE = 2.0
+_LOOK_AGAIN = 0.1
+_NO_END = "~"  # is above all ids
 
 
 class Queue:
@@ -36,6 +38,8 @@ class Queue:
         self._digests: dict[str, Digest] = {}
         self._stuck: set[str] = set()  # names of what is left alone until this worker ends
         self._held_up: set[object] = set()  # conversations that wait for one that is stuck
+        self._unread: dict[str, float] = {}  # ids of what could not be read, and since when
+        self._end = _NO_END  # the id from which on nothing is taken in this look
         self._watched: dict[str, tuple[tuple[int, int, int], float]] = {}  # foreign files
 
     def claim(self, limit: int, settle: float, *, mixed: bool = False) -> list[Entry]:
@@ -45,6 +49,7 @@ class Queue:
         People send a thought in pieces: a batch is taken when nothing was added to it
         for `settle` seconds, or when its first message has waited for ten times that.
         One that cannot be moved holds up its conversation, whose order counts, and no other.
+        One that cannot be read holds up all later ones for a moment, and then none.
         """
         while True:
             before = len(self._stuck)
@@ -53,7 +58,7 @@ class Queue:
                 return claimed
 
     def _claim_once(self, limit: int, settle: float, *, mixed: bool) -> list[Entry]:
-        self.wait = 0.0
+        self.wait, self._end = 0.0, _NO_END
         batch = self._choose(mixed=mixed)[:limit]
         if batch and len(batch) < limit and settle > 0:
             self.wait = _unsettled(batch, settle, time.time())
@@ -61,8 +66,12 @@ class Queue:
                 return []
         claimed: list[Entry] = []
         for entry in batch:
-            with suppress(FileNotFoundError):  # settled or removed since we looked
+            try:
                 self._claim_one(entry, claimed)
+            except FileNotFoundError:
+                if not os.path.lexists(entry.path):  # else the folder for it is missing
+                    self._await(entry)
+                break
         return claimed
 
     def _claim_one(self, entry: Entry, claimed: list[Entry]) -> None:
@@ -83,6 +92,7 @@ class Queue:
             if len(self._digests) > 4 * WINDOW:
                 self._digests.clear()
             self._digests[entry.id] = digest(self._spool.read(entry))
+            self._unread.pop(entry.id, None)
         return self._digests[entry.id]
 
     def _choose(self, *, mixed: bool) -> list[Entry]:
@@ -91,17 +101,20 @@ class Queue:
         # Before inbox/: what a person releases meanwhile goes from here to there.
         deferred = self._spool.entries(State.DEFERRED)
         seen = self._look(State.INBOX)
-        ready = [entry for entry in seen if self._is_ready(entry)]
+        ready = self._before_end([entry for entry in seen if self._is_ready(entry)])
         if not ready:
             return []
         # Fresh messages never wait for old failures.
         first = min(ready, key=lambda entry: (entry.attempts > 0, entry.id))
         wanted = {self._conversation(entry) for entry in (ready if mixed else [first])}
         # Who writes again brings back what was put off, and in the right order.
-        end = ready[-1].id if len(seen) >= WINDOW else "~"  # others may wait beyond that
+        end = ready[-1].id if len(seen) >= WINDOW else _NO_END  # others may wait beyond that
         late = [entry for entry in deferred if entry.id < end and self._is_ready(entry)]
         batch = [entry for entry in ready + late if self._conversation(entry) in wanted]
-        return sorted(batch, key=lambda entry: entry.id)
+        return sorted(self._before_end(batch), key=lambda entry: entry.id)
+
+    def _before_end(self, entries: list[Entry]) -> list[Entry]:
+        return [entry for entry in entries if entry.id < self._end]
 
     def _look(self, state: State) -> list[Entry]:
         entries = self._spool.entries(state, limit=WINDOW + len(self._stuck))
@@ -124,7 +137,7 @@ class Queue:
                 return True
             self._stuck.add(entry.path.name)  # so that the look goes on beyond it
         except FileNotFoundError:
-            pass
+            self._await(entry)
         except OSError as error:
             return self._cannot_read(entry, error)
         return False
@@ -169,9 +182,25 @@ class Queue:
         if exit_of(error) == Exit.TRY_AGAIN:
             raise error
         refused = entry.is_foreign and isinstance(error, PermissionError)
-        if refused or error.errno in _NO_FILE:
+        if refused or error.errno in NO_FILE:
             return self._put_aside(entry, f"cannot be read: {error.strerror}")
-        return self._leave(entry, error)
+        if not self._await(entry):
+            self._leave(entry, error)
+        return False
+
+    def _await(self, entry: Entry) -> bool:
+        """Take nothing later than this for a moment; False if that has lasted long enough.
+
+        It can be read in the next one, perhaps. Or it has moved since we looked: it may have
+        been settled, but also brought back, and then it comes before what is later.
+        """
+        now = time.monotonic()
+        if now - self._unread.setdefault(entry.id, now) >= _PATIENCE:
+            return False
+        self.wait = _LOOK_AGAIN
+        if not entry.is_foreign:  # which gets its id when it is taken in
+            self._end = min(self._end, entry.id)
+        return True
 
     def leave_unmoved(self, entry: Entry, error: OSError) -> None:
         """Leave a message where it is; raises the error where it is not that file's alone."""

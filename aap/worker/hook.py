@@ -29,7 +29,7 @@ from aap import SPOOL_FOLDER, files
 from aap.agents.prompt import Item, later_prompt
 from aap.bodies import digest
 from aap.errors import Exit, FormatError, describe
-from aap.inbox import Entry, Spool, check_format, read_pause
+from aap.inbox import NO_FILE, Entry, Spool, check_format, read_pause
 from aap.message import Digest, State, id_time
 
 RUN_FILE = "RUN"  # what runs now, for `aap status` and for this; gone when nothing does
@@ -148,12 +148,17 @@ def _claim(spool: Spool, told: Collection[str]) -> None:
 def _later(spool: Spool, run: _Run, told: Collection[str]) -> list[tuple[Entry, Digest]]:
     """Find what waits of the conversations that the run is about, in their order."""
     found = []
-    for entry in spool.entries(State.INBOX, State.DEFERRED, limit=_WINDOW):
+    # deferred/ first: what is brought back meanwhile goes from there to inbox/.
+    for entry in spool.entries(State.DEFERRED, State.INBOX, limit=_WINDOW):
         if entry.name and entry.is_message and entry.id not in told:
-            with suppress(OSError):
+            try:
                 said = digest(spool.read(entry))
-                if said.conversation and str(said.conversation) in run.conversations:
-                    found.append((entry, said))
+            except OSError as error:
+                if error.errno in NO_FILE:
+                    continue
+                break  # it, or where it moved to, may be told before the rest: that can wait
+            if said.conversation and str(said.conversation) in run.conversations:
+                found.append((entry, said))
     return found[:_MOST]
 
 

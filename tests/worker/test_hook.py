@@ -11,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from harness.damaged import Damaged
 from harness.workbench import Bench
 
 from aap.message import State
+from aap.worker import hook
 from aap.worker.hook import tell
 
 Make = Callable[..., bytes]
@@ -66,6 +68,17 @@ def test_what_waits_in_a_back_off_is_told_before_what_is_newer(bench: Bench, mes
     assert 0 < notice.index("\nolder\n") < notice.index("\nnewer\n")
     answer_of(bench, "1")
     assert bench.spool.count(State.ACTIVE) == 2
+
+
+def test_what_cannot_be_read_now_is_not_overtaken(
+    bench: Bench, message: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = (bench.spool.deliver(message(text, "A")) for text in ("one", "two"))
+    monkeypatch.setattr(hook, "Spool", Damaged)
+    monkeypatch.setattr(Damaged, "bad", (one,))
+    assert answer_of(bench, "1") == b""
+    monkeypatch.setattr(Damaged, "bad", (two,))
+    assert b"one" in answer_of(bench, "2")
 
 
 def answer_of(bench: Bench, run: str, event: str = "PostToolUse", **more: str) -> bytes:

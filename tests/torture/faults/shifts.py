@@ -252,7 +252,16 @@ def _heal(stage: Stage, shift: Shift, bodies: Bodies, tally: Counter[str]) -> It
     left = [name for name in names if (world.spool.root / name).exists()]
     if left or world.left_overs():
         yield f"still there afterwards: {left} {world.left_overs()}"
+    if not _is_in_order(world):
+        yield "of a conversation, `two` was run before `one`"
     tally["runs again"] += world.runs - before
+
+
+def _is_in_order(world: World) -> bool:
+    runs = world.out / "runs"
+    told = runs.read_text() if runs.exists() else ""
+    one, two = (told.find(f">>>{text}<<<end") for text in ("one", "two"))
+    return one < two or two < 0
 
 
 def _work(stage: Stage) -> Ended:
