@@ -133,6 +133,12 @@ def remove_empty(folders: list[Path]) -> None:
             folder.rmdir()
 
 
+def remove(path: Path) -> None:
+    """unlink(2), durably: else a power cut might bring a secret, or a unit, back in force."""
+    path.unlink()
+    fsync_folder(path.parent)
+
+
 def lock(fd: int, patience: float, complaint: str) -> None:
     """Lock an open file for this process until `fd` is closed, as flock(2) does.
 

@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,8 @@ def init(place: Place, *, conversation: str | None = None) -> int:
     forgotten = 0
     for path in (place.spool.root / "sessions").glob("*.json"):
         if conversation is None or _belongs(path, conversation):
-            path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                files.remove(path)
             forgotten += 1
     if conversation is not None and not forgotten:
         raise NotFoundError(f"no session of {conversation!r}", hint="aap agent show")

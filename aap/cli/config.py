@@ -321,8 +321,7 @@ def unset(place: Place, key: str, *, apply: bool = False) -> int:
 
 def _unset_secret(row: Setting) -> bool:
     from aap.cli.key import say_if_closed
-    from aap.config import keys
-    from aap.config.load import secret_name
+    from aap.config import keys, store
 
     if row.key == "API_KEY":
         try:
@@ -331,11 +330,7 @@ def _unset_secret(row: Setting) -> bool:
             return False
         say_if_closed()
         return True
-    file = config.secrets_folder() / secret_name(row)
-    if not file.exists():
-        return False
-    file.unlink()
-    return True
+    return store.unset_secret(config.secrets_folder(), row.key)
 
 
 def target_of(place: Place) -> Path:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aap import SPOOL_FOLDER, identity
+from aap import SPOOL_FOLDER, files, identity
 from aap.cli import output
 from aap.cli.place import Place
 from aap.errors import Exit, PermissionDeniedError, UsageError
@@ -437,6 +437,7 @@ def _delete(spool: Path) -> None:
             spool.unlink()
         else:
             shutil.rmtree(spool)
+        files.fsync_folder(spool.parent)
 
 
 def _holds_anything(spool: Path) -> bool:

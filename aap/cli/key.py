@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aap import config
+from aap import config, files
 from aap.cli import output
 from aap.cli.place import Place
 from aap.config import keys
@@ -50,7 +50,7 @@ def _gone_if_unseen(file: Path, name: str, *, is_first: bool) -> Iterator[None]:
         with suppress(AapError, OSError):
             keys.remove_key(file, name)
             if is_first:  # a file without a key lets nobody in
-                file.unlink()
+                files.remove(file)
         raise
 
 

@@ -185,7 +185,7 @@ def _all_or_nothing(folder: Path | None = None) -> Iterator[None]:
         if before is not None:
             write_private(file, before.decode())
         elif file.exists():
-            file.unlink()
+            files.remove(file)
         identity.remove_empty(made)
         raise
 

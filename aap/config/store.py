@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from aap import files
 from aap.config.envfile import (
     Assignment,
     DoubtfulConfigError,
@@ -126,6 +127,16 @@ def set_secret(folder: Path, key: str, value: str) -> bool:
         if _read(file) == f"{value}\n":
             return False
         write_private(real_file(file), f"{value}\n")
+    return True
+
+
+def unset_secret(folder: Path, key: str) -> bool:
+    """Delete the file of a secret setting in `folder`; False if there was none."""
+    file = folder / secret_name(SETTINGS[known_key(key)])
+    if not file.exists():
+        return False
+    with locked(folder):
+        files.remove(file)
     return True
 
 

@@ -36,7 +36,8 @@ def add(folders: Iterable[Path]) -> None:
 
 def forget() -> None:
     """Forget all: there is no account any more."""
-    FILE.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        files.remove(FILE)
     identity.remove_empty([SYSTEM_CONFIG])
 
 

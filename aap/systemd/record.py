@@ -110,4 +110,5 @@ def write(record: Record) -> None:
 
 def remove(mode: str) -> None:
     """Forget the record."""
-    record_file(mode).unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        files.remove(record_file(mode))

@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aap import identity
-from aap.errors import AapError
+from aap import files, identity
+from aap.errors import AapError, for_all
 from aap.mode import ACCOUNT, SYSTEM, SYSTEM_HOME
 from aap.systemd import account, former, record, units
 from aap.systemd import manager as managers
@@ -112,6 +112,9 @@ def _delete(manager: Manager, known: Record | None) -> list[str]:
         with suppress(OSError):  # a drop-in folder that holds the user's own files stays
             if path.parent.parent == folder:
                 path.parent.rmdir()
+    # Else a unit might be there again after a power cut, and start.
+    changed = {folder, *(path.parent for path in there)} if there else ()
+    for_all([each for each in changed if each.is_dir()], files.fsync_folder)
     return [f"removed {len(there)} files from {folder}"] if there else []
 
 

@@ -71,6 +71,7 @@ def test_what_comes_during_a_sync_may_be_lost() -> None:
         ("reply", ["*.jsonl"]),
         ("settings", [".aap.conf.*"]),
         ("settings", ["config"]),
+        ("settings", ["secrets"]),
         ("api", ["inbox"]),
         ("copied", ["first"]),
         ("imported", ["secrets"]),

@@ -432,6 +432,7 @@ def settings(scene: Scene) -> None:
     write(file, lambda: store.unset_value(file, "PORT"))
     secrets = scene.folder / "config" / "secrets"
     write(secrets / "api-key", lambda: store.set_secret(secrets, "API_KEY", "aap_one"))
+    write(secrets / "api-key", lambda: store.unset_secret(secrets, "API_KEY"))
 
 
 def edited(scene: Scene) -> None:
