@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.busy import Busy
 from harness.clock import Clock, set_clock
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -33,9 +34,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from aap.inbox import Entry, Spool
+from aap.api.retries import Known as KnownRetries
+from aap.inbox import Entry, Spool, Staged
 from aap.log import DailyLog
-from aap.message import State, id_time
+from aap.message import PRINT_CHARS, State, id_time
+from aap.worker import hook
 from aap.worker.batch import Queue
 from torture.crash import _key
 from torture.proof import Proof
@@ -52,6 +55,10 @@ _chats = st.sampled_from(["a", "b", ""])
 _few_chats = st.lists(_chats, min_size=1, max_size=3)
 _ends = st.sampled_from(["ends_well", "fails", "fails", "is_given_back", "dies"])
 _picks = st.integers(0, 1000)
+_acts = st.sampled_from(["settle", "hold", "release", "retry", "remove"])
+_looks = st.sampled_from(["find", "matches", "entries", "prints"])
+_moments = st.integers(1, 4)  # so many folders were listed when somebody else acts
+_moves = st.tuples(_moments, _picks, _picks)
 _texts = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\n\r\0\x85\u2028"))
 
 
@@ -94,6 +101,8 @@ class SpoolMachine(RuleBasedStateMachine):
         self.keys = self.places = self.ahead = self.passed = 0
         self.worker: Worker | None = None
         self.old_entries: list[Entry] = []
+        self.staged: list[tuple[Staged, Known, int]] = []  # with the number of ids given until then
+        self.together: Spool | None = None
         self.junk: list[bytes] = []
 
     @initialize()
@@ -105,7 +114,7 @@ class SpoolMachine(RuleBasedStateMachine):
     @property
     def person(self) -> Spool:
         """What a command of a person's has: a spool of its own, for a moment."""
-        return Spool(self.api.root)
+        return self.together or Spool(self.api.root)
 
     def _in(self, *states: State) -> list[Known]:
         """The messages in these states, the oldest first; what is not yet taken in last."""
@@ -156,15 +165,46 @@ class SpoolMachine(RuleBasedStateMachine):
         path.write_bytes(self.junk[-1])
         os.utime(path, (0, 0))  # long since, so that nobody waits for its other half
 
+    @rule(chat=_chats)
+    def stage(self, chat: str) -> None:
+        """The API writes a message; what comes before it is visible, anybody may do."""
+        self._let_time_pass()
+        known = self._make(chat)
+        staged = self.api.stage(body(known.key))
+        self._name(known, staged.id)
+        self.staged.append((staged, known, self.places))
+
+    @precondition(lambda self: bool(self.staged))
+    @rule(count=st.integers(1, 6))
+    def commit(self, count: int) -> None:
+        batch, self.staged = self.staged[:count], self.staged[count:]
+        errors = self.api.commit([staged for staged, _, _ in batch])
+        for (_, known, places), error in zip(batch, errors, strict=True):
+            if error:  # by the clock it was an hour's work, and a worker has swept it away
+                assert isinstance(error, FileNotFoundError)
+                continue
+            # Nobody had been promised anything when the others got their ids.
+            known.is_late = places < self.places
+            self.known[known.key] = known
+            figures["committed later"] += 1
+
+    @precondition(lambda self: bool(self.staged))
+    @rule()
+    def discard(self) -> None:
+        self.api.discard(self.staged.pop()[0])
+
     @rule()
     def die_while_writing(self) -> None:
         os.close(self.api.stage(body("never")).fd)
 
     def _new(self, chat: str) -> Known:
+        known = self._make(chat)
+        self.known[known.key] = known
+        return known
+
+    def _make(self, chat: str) -> Known:
         self.keys += 1
-        key = f"m{self.keys:03d}" + (f"@{chat}" if chat else "")
-        self.known[key] = Known(key, State.INBOX)
-        return self.known[key]
+        return Known(f"m{self.keys:03d}" + (f"@{chat}" if chat else ""), State.INBOX)
 
     # The worker
 
@@ -220,6 +260,15 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(pick=_picks)
     def agent_settles(self, pick: int) -> None:
         self._settle(pick, State.ACTIVE)
+
+    @precondition(lambda self: bool(self._in(State.ACTIVE)))
+    @rule(pick=_picks)
+    def hook_claims(self, pick: int) -> None:
+        """The run has been told of a message that came meanwhile, or was put off."""
+        if (found := self._pick(pick, *WAITING)) and found[0].id:
+            hook._claim(self.person, {found[0].id})
+            found[0].state = State.ACTIVE
+            figures["claimed by a hook"] += 1
 
     @precondition(lambda self: self.worker is not None)
     @rule(how=_ends)
@@ -315,9 +364,18 @@ class SpoolMachine(RuleBasedStateMachine):
             self._name(known, named[known.key].id)
         known.state = state
 
-    @rule(what=st.sampled_from(["settle", "hold", "release", "retry", "remove"]), pick=_picks)
+    @rule(what=_acts, pick=_picks)
     def act(self, what: str, pick: int) -> None:
         getattr(self, f"_{what}")(pick)
+
+    @rule(acts=st.lists(st.tuples(_acts, _picks), min_size=2, max_size=4))
+    def act_together(self, acts: list[tuple[str, int]]) -> None:
+        """One command for several messages."""
+        spool = self.together = self.person
+        with spool.together():
+            for what, pick in acts:
+                self.act(what, pick)
+        self.together = None
 
     def _hold(self, pick: int) -> None:
         if found := self._pick(pick, *WAITING):
@@ -366,6 +424,68 @@ class SpoolMachine(RuleBasedStateMachine):
         if known and entry.state is not State.DONE:
             self.person.settle(entry)
             known.state = State.DONE
+
+    # Somebody looks while others act
+
+    @rule(what=_looks, pick=_picks, moves=st.lists(_moves, min_size=1, max_size=3))
+    def look_up(self, what: str, pick: int, moves: list[tuple[int, int, int]]) -> None:
+        """Whatever moves between two folders that are listed, what is there is found.
+
+        Each message moves once: a move takes longer than a look.
+        """
+        named = [known for known in self._in(*State) if known.id]
+        if not named:
+            return
+        moved: set[str] = set()
+
+        def meanwhile(listed: int) -> None:
+            for moment, whose, how in moves:
+                # The first number is often the one that is looked for.
+                known = named[(whose if whose % 2 else pick) % len(named)]
+                if moment == listed and known.key not in moved:
+                    moved.add(known.key)
+                    self._move(known, how)
+
+        busy = Busy(self.api.root)
+        busy.interrupt(meanwhile)
+        wanted = named[pick % len(named)]
+        assert wanted.id in getattr(self, f"_{what}")(busy, wanted)
+        figures["looks while others acted"] += bool(moved)
+
+    def _find(self, spool: Spool, known: Known) -> set[str]:
+        return {spool.find(known.id).id}
+
+    def _matches(self, spool: Spool, known: Known) -> set[str]:
+        return {entry.id for entry in spool.matches(known.id[-PRINT_CHARS:])}
+
+    def _entries(self, spool: Spool, known: Known) -> set[str]:
+        return {entry.id for entry in spool.entries()}
+
+    def _prints(self, spool: Spool, known: Known) -> set[str]:
+        """What the API notes of all that there is when the first retry comes."""
+        return (
+            {known.id} if known.id[-PRINT_CHARS:] in KnownRetries(spool)._read_prints() else set()
+        )
+
+    def _move(self, known: Known, how: int) -> None:
+        """Somebody does what may be done to a message where it is."""
+        spool, state = Spool(self.api.root), known.state
+        (entry,) = [entry for entry in spool.entries(state) if entry.id == known.id]
+        if state in {State.DONE, State.FAILED}:
+            spool.retry(entry)
+            known.is_late, known.attempts, known.state = True, 0, State.INBOX
+        elif how % 3 == 0:
+            spool.settle(entry)
+            known.state = State.DONE
+        elif state is not State.INBOX:
+            spool.release(entry)  # or given back, or admitted
+            known.state = State.INBOX
+        elif self._in(State.ACTIVE):
+            spool.claim(entry)
+            known.state = State.ACTIVE
+        else:
+            spool.hold(entry)
+            known.state = State.HOLD
 
     # The clock
 
@@ -418,6 +538,8 @@ class SpoolMachine(RuleBasedStateMachine):
         """In the end a worker handles all that waits, and nothing is left over."""
         figures["examples"] += 1
         try:
+            while self.staged:
+                self.discard()
             self._set_clock(3 * 3600)  # by the clock that stamps files
             worker = self.worker or self._start_worker()
             self._is_given_back(worker)
