@@ -480,6 +480,26 @@ def refuses(shown: str, call: str) -> bool:
     return (call in shown.removeprefix("~").split()) == shown.startswith("~")
 
 
+def sweep(somebody: User, mode: str) -> None:
+    """Have the sweep bring back what a dead worker left."""
+    workspace, _ = places(somebody)
+    somebody.aap("install", f"--{mode}")
+    somebody.aap("pause")
+    message = somebody.aap("inbox", "add", "--text", "hello").stdout.strip()
+    spool = workspace / ".ai-agent-proxy"
+    somebody.run(["mv", f"{spool}/inbox/{message}.json", f"{spool}/active"])
+    somebody.systemctl("start", units.sweep_service(workspace))
+    back = somebody.machine.path(f"{spool}/inbox/{message}.json")
+    wait_until(back.exists, 20, "the message to be back")
+
+
+def test_the_sweep_works_in_its_sandbox(user: User) -> None:
+    sweep(user, "user")
+    user.aap("uninstall", "--user")
+    with installed(user.machine) as system:
+        sweep(system, "system")
+
+
 def test_with_the_home_as_workspace_the_ways_out_stay_shut(user: User) -> None:
     with surroundings(user.machine, user):
         config = f"AGENT_CLI={user.home}/{WORKSPACE}/probe {user.home}/{WORKSPACE}/facts.json\n"
