@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 
 import pytest
-from harness.disk import DiskError
+from harness.clock import Clock
+from harness.disk import DiskError, SmallDisk
 from harness.machine import User
 from harness.wait import wait_until
-from torture.chaos import Scale, busiest_second, wreck
-from torture.site import starts
+from torture import trouble
+from torture.chaos import CLOCK, Scale, busiest_second, wreck
+from torture.site import Site, starts
 
 from aap.log import Line, parse_line
 from aap.systemd import units
@@ -17,7 +19,8 @@ from aap.systemd import units
 pytestmark = pytest.mark.systemd
 
 POSTER = "/opt/aap/tests/harness/poster.py"
-SPOOL = ".openclaw/workspace/.ai-agent-proxy"
+WORKSPACE = ".openclaw/workspace"
+SPOOL = f"{WORKSPACE}/.ai-agent-proxy"
 # What a real agent does, as far as order goes: it takes its messages in turn.
 AGENT = """\
 #!/bin/sh
@@ -82,6 +85,32 @@ def test_nothing_is_lost_or_doubled_whatever_fails(user: User) -> None:
         pytest.skip(str(error))
     print(*outcome.figures, sep="\n")
     assert outcome.broken == []
+
+
+@pytest.mark.slow
+def test_trouble_that_meets_nobody_does_not_count(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trouble, "PATIENCE", 0.05)
+    place = user.machine.path(CLOCK)
+    place.mkdir(exist_ok=True)
+    try:
+        with SmallDisk(user.machine, user.home / WORKSPACE, megabytes=64, owner=user) as disk:
+            made = trouble.Trouble(Site(user, Clock(place, seen_as=CLOCK), disk, 0))
+            for _ in range(50):
+                made.make()
+            made.make(last=True)
+    except DiskError as error:
+        pytest.skip(str(error))
+    unmet = {kind for kind, count in made.counts.items() if count == 0}
+    assert unmet == {
+        "API killed",
+        "API restarted",
+        "agent killed",
+        "disk broken under the worker",
+        "worker killed",
+        "worker restarted",
+    }
 
 
 @pytest.mark.slow

@@ -26,7 +26,8 @@ from torture.trouble import Trouble, Windows
 
 MESSAGES = 10_000
 CLOCK = Path("/var/lib/aap-clock")
-MOST_STARTS = 2  # of the worker in any second, and of the API
+MOST_STARTS = 2  # of the worker in any second
+MOST_API_STARTS = 3  # one that was killed is started at once, by the next connection
 MEMORY = 60  # MB that the API may have resident
 
 
@@ -196,7 +197,7 @@ def _broken(seen: Seen) -> list[str]:
         f"zombies: {seen.zombies}": seen.zombies,
         f"{seen.worker.busiest} starts of the worker in a second": seen.worker.busiest
         > MOST_STARTS,
-        f"{seen.api.busiest} starts of the API within a second": seen.api.busiest > MOST_STARTS,
+        f"{seen.api.busiest} starts of the API within a second": seen.api.busiest > MOST_API_STARTS,
         f"the API had {seen.peak} MB resident": seen.peak > MEMORY,
     }
     return [text for text, is_broken in checks.items() if is_broken]

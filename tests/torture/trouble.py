@@ -43,7 +43,7 @@ class Trouble:
             "clock set": self._set_clock,
         }
         self.counts = Counter(dict.fromkeys(self._kinds, 0))
-        self._last = ""
+        self._missed: set[str] = set()  # what could not happen since something last did
         self._end: tuple[float, Callable[[], object]] | None = None
         self._sign = -1
         # When starts were our own doing, by what was started.
@@ -62,11 +62,14 @@ class Trouble:
         if last:
             self._site.clock.set(0)
             return
-        # Not the same twice: what cannot happen now must not keep the others from it.
-        open_ = [kind for kind in self._kinds if kind != self._last]
+        open_ = self._kinds.keys() - self._missed or self._kinds.keys()
         least = min(self.counts[kind] for kind in open_)
-        self._last = random.choice([kind for kind in open_ if self.counts[kind] == least])
-        self.counts[self._last] += self._kinds[self._last]()
+        kind = random.choice([kind for kind in open_ if self.counts[kind] == least])
+        if self._kinds[kind]():
+            self.counts[kind] += 1
+            self._missed.clear()
+        else:
+            self._missed.add(kind)
         self._measure()
 
     # To processes and units
