@@ -2,4 +2,6 @@
 
 __version__ = "0.1.0"
 
-SPOOL_FOLDER = ".ai-agent-proxy"  # below a workspace; the name that ai-agent-proxy gave it
+# Below a workspace, by the names that ai-agent-proxy gave them: its messages, its settings.
+SPOOL_FOLDER = ".ai-agent-proxy"
+WORKSPACE_FILE = ".ai-agent-proxy.conf"

@@ -15,7 +15,7 @@ from aap.cli import output
 from aap.cli.place import Place, at_workspace
 from aap.config import Finding, Loaded, Origin, Setting
 from aap.errors import AapError, ConfigError, Exit, NotFoundError, UsageError
-from aap.mode import find_mode, in_mode, install_command
+from aap.mode import SYSTEM, find_mode, in_mode, install_command
 
 KEY_NAME = "default"  # of the API key that `set API_KEY` stores
 MASK = "(set, not shown)"
@@ -343,10 +343,14 @@ def target_of(place: Place) -> Path:
 
 
 def _check_shared(place: Place, row: Setting) -> None:
-    """Refuse what would not count: the API is one, and only the file of `main` may speak for it."""
+    """Refuse what would not count: the API is one, and only the file of `main` may speak for it.
+
+    Not even that of the machine's aap, which its agent owns.
+    """
     if place.workspace is None or place.config is not None or not row.is_shared:
         return
-    if row.key == "WORKSPACE" or place.loaded.name != config.MAIN:
+    is_heard = place.loaded.name == config.MAIN and find_mode() != SYSTEM
+    if row.key == "WORKSPACE" or not is_heard:
         raise UsageError(
             f"{row.key} is not of one workspace: all share it",
             hint=f"without -w: aap config set {row.key} …",

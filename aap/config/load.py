@@ -7,7 +7,8 @@ What comes first wins:
 3. secrets: systemd credentials (`api-key`, `a2a-key`), then the files of these names in the
    folder `secrets`. Above the files, since an agent may write its workspace's file.
 4. `<workspace>/.ai-agent-proxy.conf`; what it says of the API counts in `main` only, for all
-   workspaces, since there is one API
+   workspaces, since there is one API; and nowhere in the machine's aap, whose agent owns
+   the folder. Root reads it with the rights of its owner, who may have put a link there.
 5. `aap.conf` of the user, or in its place the file that `--config` or `AAP_CONFIG` names
 6. `/etc/aap/aap.conf`, unless it is that of an aap of the machine (`aap.mode`)
 7. defaults
@@ -28,6 +29,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from aap import identity
 from aap.config.envfile import (
     Assignment,
     DoubtfulConfigError,
@@ -176,11 +178,14 @@ def load(
     given = _flag_layer(workspace, overrides or {})
     outer = _read_outer(given, config_file, environ, files)
     name, paths, layers = outer.name, outer.paths, outer.layers
+    is_heard = find_mode(environ) != SYSTEM  # what the file of `main` says of the API
     if name == MAIN:
-        layers[3:3] = [_workspace_layer(paths[MAIN], files)]
+        read = _workspace_layer if is_heard else _own_layer
+        layers[3:3] = [read(paths[MAIN], files)]
     else:
         layers.insert(0, _named_layer(name, outer.registry, workspaces_file(environ)))
-        layers[4:4] = [_own_layer(paths[name], files), _shared_layer(paths[MAIN])]
+        shared = _shared_layer(paths[MAIN]) if is_heard else {}
+        layers[4:4] = [_own_layer(paths[name], files), shared]
     settings, origins = _settle(layers, files)
     findings = (*files.findings, *_advice(settings, origins))
     workspaces = {name: settings.workspace, **paths}
@@ -355,7 +360,8 @@ def _read_file(path: Path, *, needed: bool) -> str | None:
             raise ConfigError(f"{path} does not exist", hint=hint) from None
         return None
     except OSError as error:
-        if isinstance(error, PermissionError) and find_mode() == SYSTEM:
+        is_roots = isinstance(error, PermissionError) and os.geteuid() != 0
+        if is_roots and find_mode() == SYSTEM:
             raise PermissionDeniedError(
                 f"{path} is of the machine's aap, which root looks after",
                 hint=as_root(),
@@ -446,14 +452,19 @@ def _named_layer(name: str, registry: Registry, file: Path) -> _Layer:
     return {"WORKSPACE": _Entry("WORKSPACE", origin, Finding("bad-value", str(file), "", number))}
 
 
+def _file_layer(folder: Path, files: _Files) -> _Layer:
+    with identity.acting_for(folder):
+        return files.layer(workspace_file(folder), "workspace")
+
+
 def _shared_layer(main: Path) -> _Layer:
     """What the file of `main` says of the API. Its other lines are its own affair."""
-    layer = _Files().layer(workspace_file(main), "workspace")
+    layer = _file_layer(main, _Files())
     return {key: entry for key, entry in layer.items() if SETTINGS[key].is_shared}
 
 
 def _own_layer(folder: Path, files: _Files) -> _Layer:
-    """Read the file of a workspace besides `main`, which cannot speak for the API."""
+    """Read the file of a workspace that cannot speak for the API."""
     layer = _workspace_layer(folder, files)
     shared = [key for key in layer if SETTINGS[key].is_shared]
     for key in shared:
@@ -469,7 +480,7 @@ def _own_layer(folder: Path, files: _Files) -> _Layer:
 
 def _workspace_layer(folder: Path, files: _Files) -> _Layer:
     """Read the workspace's own file, which cannot send us to another workspace."""
-    layer = files.layer(workspace_file(folder), "workspace")
+    layer = _file_layer(folder, files)
     redirect = layer.pop("WORKSPACE", None)
     if redirect and redirect.value() != folder:
         said = redirect.finding._asdict() | {

@@ -6,10 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from aap import SPOOL_FOLDER, mode
+from aap import SPOOL_FOLDER, WORKSPACE_FILE, mode
 from aap.config.table import Settings
 
-WORKSPACE_FILE = ".ai-agent-proxy.conf"
 SYSTEM_FILE = mode.SYSTEM_CONFIG / "aap.conf"
 
 

@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from aap import files
+from aap import files, identity
 from aap.config.envfile import (
     Assignment,
     DoubtfulConfigError,
@@ -75,11 +75,13 @@ def replace_text(file: Path, before: str, after: str, *, mode: int = 0o600) -> N
 
 
 def whole_text(file: Path) -> str:
-    """The text of a file, empty where there is none. Raises ConfigError."""
-    try:
+    """The text of a file, empty where there is none; for root, as `locked` lets it be changed.
+
+    Raises ConfigError.
+    """
+    with identity.acting_for(file.parent), suppress(FileNotFoundError):
         return read_text(file)
-    except FileNotFoundError:
-        return ""
+    return ""
 
 
 def changed_keys(before: str, after: str) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from aap import WORKSPACE_FILE, identity
 from aap.config.envfile import (
     LATER_KEYS,
     DoubtfulConfigError,
@@ -21,7 +22,6 @@ from aap.config.envfile import (
 )
 from aap.config.keys import add_key
 from aap.config.load import SAMPLE_KEY
-from aap.config.paths import WORKSPACE_FILE
 from aap.config.store import set_secret, set_value
 from aap.config.table import NAMES, SETTINGS, is_loopback
 from aap.errors import ConfigError
@@ -102,7 +102,8 @@ def import_seed(seed_file: Path, target_file: Path, keys_file: Path) -> ImportRe
 
 def _read(file: Path) -> list[_Line]:
     try:
-        text = read_text(file)
+        with identity.acting_for(file.absolute().parent):
+            text = read_text(file)
     except OSError as error:
         raise unreadable(file, error) from None
     found = []

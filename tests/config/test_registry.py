@@ -124,6 +124,27 @@ def test_each_workspace_has_its_own_settings_and_main_speaks_for_the_api(
     assert load().settings.agent == "codex"
 
 
+def test_no_workspace_speaks_for_the_api_of_the_machine(
+    file: Path, main: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its agent owns the workspaces, and could name the key or the address."""
+    shared = file.with_name("aap.conf")
+    shared.write_text(f"WORKSPACE={main}\nPORT=7012\n")
+    monkeypatch.setattr(paths, "SYSTEM_FILE", shared)
+    monkeypatch.setenv("CONFIGURATION_DIRECTORY", str(file.parent))
+    monkeypatch.setenv("AAP_MODE", "system")
+    (main / ".ai-agent-proxy.conf").write_text("AGENT=codex\nPORT=7013\nAPI_KEY=mine\n")
+    (work / ".ai-agent-proxy.conf").write_text("AGENT=claude\n")
+    for name, agent in (("main", "codex"), ("work", "claude")):
+        settings = load(workspace=name).settings
+        assert (settings.agent, settings.port, settings.api_key) == (agent, 7012, "")
+    found = load(workspace="main").findings
+    assert [(each.code, each.line, each.harmless) for each in found] == [
+        ("shared-setting", 2, True),
+        ("shared-setting", 3, True),
+    ]
+
+
 def test_a_fault_in_mains_own_lines_does_not_stop_another_workspace(main: Path, work: Path) -> None:
     (main / ".ai-agent-proxy.conf").write_text("AGNET=codex\nRETRY_MIN=soon\n")
     assert load(workspace="work").settings.retry_min == 30

@@ -112,6 +112,34 @@ def test_a_link_does_not_lead_root_anywhere(machine: Machine, bob: User, treasur
         assert of_root(machine, bob.home) == [], name
 
 
+def test_settings_that_are_a_link_show_root_no_more_than_the_owner(
+    machine: Machine, bob: User, treasure: Path
+) -> None:
+    workspace = bob.home / "linked"
+    plan = f"mkdir {workspace}; ln -s {TREASURE}/2020-01-01.log {workspace}/.ai-agent-proxy.conf"
+    bob.run(["sh", "-c", plan])
+    for command in (
+        ["status"],
+        ["config", "list"],
+        ["config", "validate"],
+        ["config", "set", "MAX_ATTEMPTS", "2"],
+        ["config", "edit"],
+        ["config", "import", f"{workspace}/.ai-agent-proxy.conf"],
+        ["inbox", "ls"],
+        ["doctor"],
+    ):
+        words = [machine.aap, "-w", str(workspace), *command]
+        result = machine.run(words, check=False, env={"EDITOR": "cat"}, timeout=20)
+        assert result.returncode not in (0, 124), command
+        assert "gold" not in result.stdout + result.stderr, command
+    # A link to what is the owner's, as keepers of dotfiles make them, counts as before.
+    dotfile = bob.write("dotfiles/aap", "MAX_ATTEMPTS=7\n")
+    bob.run(["ln", "-sfn", dotfile, f"{workspace}/.ai-agent-proxy.conf"])
+    for said in (sudo(machine, "-w", str(workspace), "config", "get", "MAX_ATTEMPTS"),
+                 bob.aap("-w", str(workspace), "config", "get", "MAX_ATTEMPTS")):  # fmt: skip
+        assert said.stdout == "7\n"
+
+
 def test_root_runs_no_program_that_a_workspace_names(machine: Machine, bob: User) -> None:
     workspace = bob.home / "evil"
     bob.write("evil/run", "#!/bin/sh\nid -un >> /tmp/ran-as\n", 0o755)
@@ -211,7 +239,7 @@ def test_what_others_have_prepared_is_refused(machine: Machine, bob: User, treas
     cases = {
         f"ln -s {TREASURE} {HOME}": "is no folder",
         f"install -d -o bob {HOME}": "in the hands of others",
-        f"install -d -m 0777 {HOME}": "in the hands of others",
+        f"install -d -m 0777 {HOME}": "others than root may change what is in /var/lib/aap",
         f"ln -s {bob.home} /etc/aap": "is no folder",
         "install -d -o bob /etc/aap": "in the hands of others",
         conf.format(f"{bob.home}/ws"): "have one of their own",
@@ -262,6 +290,18 @@ def test_root_follows_no_link_of_the_agents(system: System, treasure: Path) -> N
         restore = f"rm -rf {HOME}/workspace {HOME}/was; mkdir -m 700 {HOME}/workspace"
         system.run(["sh", "-c", restore])
     assert sudo(machine, "install", "--system").returncode == 0
+
+
+def test_settings_of_the_agent_show_root_nothing(system: System, treasure: Path) -> None:
+    file = f"{HOME}/workspace/.ai-agent-proxy.conf"
+    system.run(["ln", "-sfn", f"{TREASURE}/2020-01-01.log", file])
+    for command in (["status"], ["config", "list"], ["install", "--system"], ["doctor"]):
+        result = sudo(system.machine, *command)
+        assert result.returncode not in (0, 124), command
+        assert "gold" not in result.stdout + result.stderr, command
+    assert f"{file} cannot be read: Permission denied" in sudo(system.machine, "status").stderr
+    system.run(["rm", file])
+    assert sudo(system.machine, "install", "--system").returncode == 0
 
 
 def test_purge_removes_the_agents_files_and_nothing_a_link_leads_to(

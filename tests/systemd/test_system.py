@@ -237,6 +237,22 @@ def test_several_workspaces_each_kept_from_the_other(system: System) -> None:
     assert not [*machine.path("/etc/systemd/system").glob("*/others.conf")]
 
 
+def test_a_workspace_cannot_speak_for_the_api(system: System) -> None:
+    file = f"{WORKSPACE}/.ai-agent-proxy.conf"
+    system.write("workspace/.ai-agent-proxy.conf", "PORT=7099\nAPI_KEY=of-the-agent\n", 0o600)
+    try:
+        assert system.aap("config", "get", "PORT").stdout == "7011\n"
+        said = system.aap("config", "validate", check=False).stdout
+        assert f"{file}:1:6: PORT is of the API, which all workspaces share" in said
+        refused = system.aap("-w", "main", "config", "set", "PORT", "7098", check=False)
+        assert refused.returncode == Exit.USAGE
+        assert "PORT is not of one workspace" in refused.stderr
+        system.systemctl("try-restart", units.API)
+        settled(system, system.aap("send", "with the key of before").stdout.strip())
+    finally:
+        system.write("workspace/.ai-agent-proxy.conf", "", 0o600)
+
+
 def test_the_group_may_send_and_nobody_else_by_the_socket(system: System, user: User) -> None:
     machine = system.machine
     curl = [machine.python, "-c", _CONNECT]
