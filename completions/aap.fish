@@ -69,6 +69,7 @@ function __aap_checks
         agent.bypass 'what a stranger writes could have it do anything you could do' \
         sandbox.enforced 'it keeps the agent from your keys and your service manager' \
         sandbox.whole 'it keeps the agent from your keys and your service manager' \
+        sandbox.settings 'what they name, aap runs and obeys outside the sandbox' \
         spool.format 'an older aap would spoil what a newer one wrote' \
         spool.permissions 'messages are private, and must be there to be stored' \
         spool.fsync 'a 200 promises that the message is on the disk' \

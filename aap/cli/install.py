@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aap import SPOOL_FOLDER, files, identity
+from aap import SPOOL_FOLDER, WORKSPACE_FILE, files, identity
 from aap.cli import output
 from aap.cli.place import Place
 from aap.errors import Exit, PermissionDeniedError, UsageError
@@ -358,7 +358,7 @@ def uninstall(
         _confirm_purge(spools)
     at_work = list(_at_work(workspaces))
     removal = take_away(manager)
-    others = (*share.remove(manager.mode), *_remove_skills(workspaces))
+    others = (*share.remove(manager.mode), *_remove_skills(workspaces), *_remove_blanks(workspaces))
     deleted = list(_delete_spools(spools, purge=purge))
     identity.remove_empty(list(removal.folders))
     told, note = remove_account(manager)
@@ -428,6 +428,13 @@ def _remove_skills(workspaces: Iterable[Path]) -> Iterator[str]:
             steps = skillset.remove(path) if _is_there(path / skillset.MANIFEST) else ()
         if any(each.action == "removed" for each in steps):
             yield f"removed the skills from {path}"
+
+
+def _remove_blanks(workspaces: Iterable[Path]) -> Iterator[str]:
+    """Take the settings files away that `aap install` made and nobody changed."""
+    from aap.systemd.install import remove_blank
+
+    yield from (f"removed {path / WORKSPACE_FILE}" for path in workspaces if remove_blank(path))
 
 
 def _delete(spool: Path) -> None:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from aap import __version__, files, identity
+from aap import WORKSPACE_FILE, __version__, blank, files, identity
 from aap.errors import AapError, NotRunningError
 from aap.mode import ACCOUNT, SYSTEM, SYSTEM_HOME, USER
 from aap.systemd import account, former, record, units
@@ -65,6 +65,7 @@ class _Installation:
             self._make_account()
             self._enable_linger()
             self._make_folders()
+            self._make_settings()
             self._write_units()
             self._drop_old_workspaces()
             self._arm()
@@ -128,6 +129,13 @@ class _Installation:
         for folder in (*self._wish.workspaces.values(), *self._wish.folders):
             account.make_folder(folder, self._plan.mode)
         self._actions += [f"made the workspace {path}" for path in new if path.exists()]
+
+    def _make_settings(self) -> None:
+        for path in self._wish.workspaces.values():
+            with identity.acting_for(path), suppress(PermissionError):  # then nor can the agent
+                if blank.make(path):
+                    self._undo.callback(remove_blank, path)
+                    self._actions.append(f"made {path / WORKSPACE_FILE}")
 
     def _write_units(self) -> None:
         obsolete = [n for n in (self._before.units if self._before else ()) if n not in self._texts]
@@ -298,6 +306,12 @@ def _restore_record(before: Record | None, mode: str) -> None:
         record.write(before)
     else:
         record.remove(mode)
+
+
+def remove_blank(workspace: Path) -> bool:
+    """Remove a settings file of ours in which nobody has set anything; False if there is none."""
+    with identity.acting_for(workspace):
+        return blank.remove(workspace)
 
 
 def _linger_off() -> None:

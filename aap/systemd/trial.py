@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aap import files
+from aap import blank, files, identity
 from aap.errors import NotRunningError
 from aap.mode import install_command
 from aap.systemd import record, units
@@ -34,6 +34,8 @@ def run_trial(manager: Manager, workspace: Path) -> str:
     if not installed.exists():
         raise NotRunningError("aap is not installed", hint=install_command())
     name = f"aap-trial@{units.instance(workspace)}.service"
+    with identity.acting_for(workspace):
+        blank.make(workspace)
     with _copy_of_unit(manager, installed.read_text("utf-8")) as result:
         outcome = manager.ask("start", name, timeout=TIMEOUT)
         printed = result.read_text("utf-8", "replace") if result.exists() else ""

@@ -66,8 +66,8 @@ MANAGERS = (
 
 # What is not there without mount namespaces, for people.
 WITHOUT_MOUNTS = (
-    "keys and secrets out of sight, system and homes read-only, the service manager out of "
-    "reach, /tmp and devices of its own"
+    "keys and secrets out of sight, system, settings and homes read-only, the service manager "
+    "out of reach, /tmp and devices of its own"
 )
 
 # What agents keep outside the workspace: path, and who needs it.
@@ -127,13 +127,14 @@ def render(plan: Plan) -> dict[str, str]:
         "WRITABLE": " ".join(f"-{path}" for path in writable(plan.mode)),
         "COMMANDS": " ".join(f"-{_home(plan.mode)}/{path}" for path in COMMANDS),
         "SECRETS": escape(str(plan.secrets)),
+        "CONFIG": quote("-" + plan.environ.get("AAP_CONFIG", "")),
         "STOP_SECONDS": str(plan.stop_seconds),
     }
     texts = {name: _fill(_template(name), words, values) for name in TEMPLATES}
     for path in plan.workspaces.values():
         inbox = quote(f"-{path}/{SPOOL_FOLDER}/inbox")
         texts[drop_in(path)] = _fill(_template("workspace.conf"), words, {"INBOX": inbox})
-        if others := _other_spools(plan, path):
+        if others := _others(plan, path):
             texts[others_drop_in(path)] = _fill(_template("others.conf"), words, {"OTHERS": others})
     if plan.mode == SYSTEM:
         texts |= account_files()
@@ -152,13 +153,13 @@ def drop_in(workspace: Path) -> str:
 
 
 def others_drop_in(workspace: Path) -> str:
-    """Name the file that keeps the worker of `workspace` out of the others' spools."""
+    """Name the file that has the worker of `workspace` leave the others as they are."""
     return f"{worker_service(workspace)}.d/others.conf"
 
 
-def _other_spools(plan: Plan, workspace: Path) -> str:
-    spools = (path / SPOOL_FOLDER for path in plan.workspaces.values() if path != workspace)
-    return " ".join(quote(f"-{spool}") for spool in spools)
+def _others(plan: Plan, workspace: Path) -> str:
+    others = (path for path in plan.workspaces.values() if path != workspace)
+    return " ".join(quote(f"-{path}") for path in others)
 
 
 def armed(workspaces: Mapping[str, Path]) -> list[str]:
@@ -259,6 +260,8 @@ def _words(plan: Plan) -> set[str]:
         words.add("mounts")
     if plan.users:
         words.add("users")
+    if "AAP_CONFIG" in plan.environ:
+        words.add("config")
     if plan.systemd >= 254:
         words.add("v254")
     return words

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import aap
-from aap import config
+from aap import WORKSPACE_FILE, blank, config
 from aap.agents import Item, Outcome, Verdict, find_agent
 from aap.config import Settings
 from aap.errors import ConfigError, Exit, NotFoundError, describe, exit_of, for_all
@@ -57,8 +57,10 @@ class Worker:
         self._settings = self._load()
         self._queue = Queue(spool, log, self._settings.max_body)
         self._outage = Outage(spool.root)
-        self._code = _code_stamp()
-        life = _SHORTEST_LIFE if _is_started_by_systemd() else 0.0
+        self._code = _stamp(Path(aap.__file__))
+        self._is_units = _is_started_by_systemd()
+        self._settings_file = _stamp(self._workspace / WORKSPACE_FILE)
+        life = _SHORTEST_LIFE if self._is_units else 0.0
         self._stays_until = time.monotonic() + life
         self._leaves_work = False
         self._deferred_at, self._look_again_at = 0, 0.0  # nanoseconds of an mtime; monotonic
@@ -74,7 +76,8 @@ class Worker:
         """Handle messages until none is ready, or `stop` is asked.
 
         Returns True if it is right to leave although messages wait: the workspace is
-        paused and not watched, or the next worker, started at once, has newer code.
+        paused and not watched, or the next worker, started at once, has newer code, or
+        keeps newer settings from the agent.
         """
         forget_run(self._spool.root)
         recover(self._spool, self._log)
@@ -114,12 +117,24 @@ class Worker:
         return self._is_current() and self._sit_out_pause()
 
     def _is_current(self) -> bool:
-        """False if aap was replaced by another version: what is loaded later would be its."""
-        if _code_stamp() in {self._code, None}:
+        """False if aap was replaced by another version: what is loaded later would be its.
+
+        Or if the settings file was, which the unit shows the agent read-only: no mount
+        holds the new one before the next worker is started.
+        """
+        if _stamp(Path(aap.__file__)) not in {self._code, None}:
+            self._log.event("notice", "worker", "replaced")
+        elif self._is_units and self._has_new_settings():
+            self._log.event("notice", "worker", "settings-replaced")
+        else:
             return True
-        self._log.event("notice", "worker", "replaced")
         self._leaves_work = True
         return False
+
+    def _has_new_settings(self) -> bool:
+        with suppress(OSError):
+            blank.make(self._workspace)
+        return _stamp(self._workspace / WORKSPACE_FILE) != self._settings_file
 
     def _sit_out_pause(self) -> bool:
         """Wait for the end of a pause; False if the worker is to leave.
@@ -288,10 +303,10 @@ def _is_started_by_systemd() -> bool:
     return os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid())
 
 
-def _code_stamp() -> tuple[int, int] | None:
-    """Know this installation of aap again; None while it is being replaced."""
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Know a file again; None while there is none."""
     try:
-        found = Path(aap.__file__).stat()
+        found = path.stat()
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns

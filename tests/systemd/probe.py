@@ -86,6 +86,35 @@ for name, path in facts["folders"].items():
     attempt(f"write {name}")(lambda path=path: touch(f"{path}/.probe"))
 for name, path in facts["commands"].items():
     attempt(f"change {name}")(lambda path=path: rewrite(path))
+settings, anew = Path(facts["settings"]), Path(facts["settings"] + ".new")
+attempt("write the settings")(lambda: rewrite(settings))
+
+
+@attempt("replace the settings")
+def _():
+    anew.write_text(settings.read_text())
+    anew.rename(settings)
+
+
+@attempt("make the settings anew")
+def _():
+    text = settings.read_text()
+    settings.unlink()
+    settings.write_text(text)
+
+
+@attempt("move the settings' folder away")
+def _():
+    folder = settings.parent
+    folder.rename(f"{folder}.away").rename(folder)
+
+
+@attempt("move another workspace away")
+def _():
+    folder = Path(facts["folders"]["another workspace"])
+    folder.rename(f"{folder}.away").rename(folder)
+
+
 attempt("tune the kernel")(lambda: rewrite("/proc/sys/kernel/domainname"))
 attempt("trigger sysrq")(lambda: Path("/proc/sysrq-trigger").open("w").close())
 attempt("read the kernel's log")(lambda: check(libc.klogctl(10, None, 0)))  # its size

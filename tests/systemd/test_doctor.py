@@ -205,7 +205,7 @@ def test_a_healthy_installation_has_no_findings(ward: Ward) -> None:
     assert {each["severity"] for each in found.values()} == {"ok"}
     assert set(found) == set(CHECKS)
     shown = user.aap("doctor")
-    assert len(shown.stdout.splitlines()) == len(CHECKS)
+    assert {line.split()[1] for line in shown.stdout.splitlines()} == set(CHECKS)
     assert shown.stderr == ""
     ward.is_well = True
 
@@ -293,6 +293,17 @@ def weaken(user: User, unit: str, *lines: str) -> None:
     drop_in = "\n".join(["[Service]", *lines, ""])
     user.write(f"{OWN_UNITS}/{unit}.d/weak.conf", drop_in)
     user.systemctl("daemon-reload")
+
+
+def remove_settings(user: User) -> None:
+    user.path(f"{WORKSPACE}/.ai-agent-proxy.conf").unlink()
+
+
+def link_settings(user: User) -> None:
+    file, dotfile = f"{WORKSPACE}/.ai-agent-proxy.conf", "dotfiles/aap"
+    user.run(["mkdir", "-p", "dotfiles"])
+    user.run(["mv", file, dotfile])
+    user.run(["ln", "-s", f"{user.home}/{dotfile}", file])
 
 
 def fail_for_good(user: User) -> None:
@@ -392,6 +403,8 @@ AILMENTS: dict[str, Ailment] = {
     "given up by systemd": Ailment("units.limit", hit_trigger_limit),
     "sandbox weakened": Ailment("sandbox.whole", weaken_sandbox),
     "API weakened": Ailment("sandbox.whole", weaken_api),
+    "settings removed": Ailment("sandbox.settings", remove_settings),
+    "settings are a link": Ailment("sandbox.settings", link_settings),
     "inbox not writable": Ailment("spool.permissions", shut_inbox),
     "manual page of another version": Ailment("shell.current", age_a_page),
     "agent not in the PATH": Ailment("agent.found", lose_the_path, find_it_again),
@@ -489,6 +502,22 @@ def test_each_wall_that_a_drop_in_takes_down_is_named(ward: Ward) -> None:
         assert (kept["severity"], kept["message"][:19]) == ("ok", "no drop-in weakens ")
         user.run(["rm", "-r", f"{OWN_UNITS}/{unit}.d"])
     user.systemctl("daemon-reload")
+    ward.discharge()
+
+
+def test_a_workspace_that_an_agent_can_move_away_is_found(ward: Ward) -> None:
+    user = ward.admit()
+    user.run(["mkdir", "-p", "elsewhere", ".openclaw"])
+    user.run(["ln", "-s", f"{user.home}/elsewhere", f"{user.home}/.openclaw/link"])
+    for place, step in ((".openclaw/a/deep", ".openclaw/a"), (".openclaw/link", ".openclaw/link")):
+        user.aap("workspace", "add", "lab", f"{user.home}/{place}")
+        finding = examine(user, "sandbox.settings")[1]["sandbox.settings"]
+        assert finding["severity"] == "warn"
+        assert f"lab: an agent could put another {user.home}/{step} in its place" in str(finding)
+        user.aap("workspace", "rm", "lab")
+    user.aap("workspace", "add", "lab", f"{user.home}/.openclaw/lab")
+    assert examine(user, "sandbox.settings")[0] == Exit.OK
+    user.aap("workspace", "rm", "lab")
     ward.discharge()
 
 

@@ -58,6 +58,12 @@ ALLOWED = {
     "write workspace": AGENTS,
     "write inbox": EVERYBODY,
     "write done": AGENTS,
+    "write the settings": set(),
+    "replace the settings": set(),
+    "make the settings anew": set(),
+    "move the settings' folder away": set(),
+    "move another workspace away": set(),
+    "write another workspace": set(),
     "write another workspace's inbox": {"api-user", "api-system"},
     "write another workspace's notes": set(),
     "write etc": set(),
@@ -249,6 +255,7 @@ def facts_of(somebody: User, workspace: Path, settings: Path) -> dict[str, Any]:
             "workspace": str(workspace),
             "inbox": f"{spool}/inbox",
             "done": f"{spool}/done",
+            "another workspace": f"{home}/.openclaw/other",
             "another workspace's inbox": f"{other}/inbox",
             "another workspace's notes": f"{other}/notes",
             "etc": "/etc",
@@ -265,6 +272,7 @@ def facts_of(somebody: User, workspace: Path, settings: Path) -> dict[str, Any]:
         "port": 7020,
         "victim": int(victim.split()[0]),
         "setuid": SETUID,
+        "settings": f"{workspace}/.ai-agent-proxy.conf",
         "keyctl": KEYCTL,
         "escaped": f"{home}/escaped",
         "workshop": str(workspace),
@@ -514,6 +522,68 @@ def test_with_the_home_as_workspace_the_ways_out_stay_shut(user: User) -> None:
     assert "write home" in said
     out = {"read .ssh", "read secret", "write units", "escape by systemd-run"}
     assert said.isdisjoint({*out, "reach the user's manager", "reach the user's bus"})
+
+
+WRITER = """#!/bin/sh
+touch started
+(echo '# from the agent' >>.ai-agent-proxy.conf) 2>/dev/null && touch wrote
+while ! [ -e go ]; do sleep 0.1; done
+"""
+
+
+def start_run(user: User) -> None:
+    """Have an agent at work that has tried to write its workspace's settings."""
+    user.run(["rm", "-f", f"{WORKSPACE}/started", f"{WORKSPACE}/go"])
+    user.aap("inbox", "add", "--text", "hello")
+    wait_until(user.path(f"{WORKSPACE}/started").exists, 20, "the agent to be at work")
+
+
+def end_run(user: User) -> None:
+    user.write(f"{WORKSPACE}/go", "")
+    active = user.path(f"{WORKSPACE}/.ai-agent-proxy/active")
+    wait_until(lambda: not [*active.iterdir()], 20, "the run to end")
+
+
+@pytest.fixture
+def writer(user: User) -> User:
+    """A user whose agent tries to write its workspace's settings."""
+    agent = user.write("agent", WRITER, 0o755)
+    user.write(".config/aap/aap.conf", f"AGENT_CLI={agent}\nSETTLE=0\n", 0o600)
+    user.aap("install", "--user")
+    return user
+
+
+def test_settings_that_a_person_replaces_are_kept_from_the_next_run(writer: User) -> None:
+    start_run(writer)
+    writer.aap("-w", "main", "config", "set", "MAX_ATTEMPTS", "4")
+    second = writer.aap("inbox", "add", "--text", "hello").stdout.strip()
+    writer.run(["rm", f"{WORKSPACE}/started"])
+    end_run(writer)
+    done = writer.path(f"{WORKSPACE}/.ai-agent-proxy/done/{second}.json")
+    wait_until(done.exists, 20, "the second message to be handled")
+    assert writer.path(f"{WORKSPACE}/started").exists()
+    assert "settings-replaced" in writer.aap("logs", "--today").stdout
+    assert not writer.path(f"{WORKSPACE}/wrote").exists()
+    assert "# from the agent" not in writer.path(f"{WORKSPACE}/.ai-agent-proxy.conf").read_text()
+
+
+def test_settings_that_were_named_are_read_only_too(user: User) -> None:
+    agent = user.write("agent", WRITER.replace(".ai-agent-proxy.conf", "my%aap.conf"), 0o755)
+    config = user.write(f"{WORKSPACE}/my%aap.conf", f"AGENT_CLI={agent}\n", 0o600)
+    user.aap("--config", str(config), "install", "--user")
+    start_run(user)
+    end_run(user)
+    assert not user.path(f"{WORKSPACE}/wrote").exists()
+
+
+def test_where_settings_are_missing_the_agent_can_make_none(writer: User) -> None:
+    settings = writer.path(f"{WORKSPACE}/.ai-agent-proxy.conf")
+    blank = settings.read_text()
+    writer.run(["rm", f"{WORKSPACE}/.ai-agent-proxy.conf"])
+    start_run(writer)
+    end_run(writer)
+    assert not writer.path(f"{WORKSPACE}/wrote").exists()
+    assert settings.read_text() == blank
 
 
 @pytest.fixture

@@ -68,6 +68,9 @@ CHECKS: dict[str, Check] = {
     "sandbox.whole": Check(
         service.sandbox_whole, "it keeps the agent from your keys and your service manager"
     ),
+    "sandbox.settings": Check(
+        service.sandbox_settings, "what they name, aap runs and obeys outside the sandbox"
+    ),
     "spool.format": Check(spools.spool_format, "an older aap would spoil what a newer one wrote"),
     "spool.permissions": Check(
         spools.spool_permissions, "messages are private, and must be there to be stored"

@@ -6,9 +6,10 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
-from aap import __version__, process
+from aap import __version__, config, process
 from aap.cli.checks.finding import (
     FAIL,
     INSTALL,
@@ -205,6 +206,38 @@ def _look_at_walls(patient: Patient, unit: Unit, whose: str) -> Found:
         yield Finding(WARN, said, _take_out(patient, unit, down))
     else:
         yield Finding(OK, f"no drop-in weakens {whose}")
+
+
+def sandbox_settings(patient: Patient) -> Found:
+    """Look whether an agent could put settings in the place of those that are there."""
+    if not installation(patient).plan.mounts:
+        raise Unasked
+    status_of(patient)
+    workspaces = {*patient.paths.values()}
+    open_ = [*workspaces, *(patient.home / path for path, _ in units.WRITABLE)]
+    yield from in_each(patient, lambda site: _look_at_own_settings(site.path, open_, workspaces))
+
+
+def _look_at_own_settings(path: Path, open_: Sequence[Path], held: Container[Path]) -> Found:
+    file = config.workspace_file(path)
+    shown = shlex.quote(str(file))
+    loose = [step for step in path.parents if step not in held and _is_below(step, open_)]
+    if loose or (path.is_symlink() and _is_below(path, open_)):
+        step = loose[-1] if loose else path
+        said = f"an agent could put another {step} in its place, and so settings of {path}"
+        yield Finding(WARN, f"{said}: take a folder right below your home, and no link")
+    elif file.is_symlink():
+        said = f"{file} is a link, in the place of which its agent could put a file"
+        fix = f'cp --remove-destination "$(realpath {shown})" {shown}'
+        yield Finding(WARN, said, fix)
+    elif not file.exists():
+        yield Finding(WARN, f"{file} is missing, and its agent could make one", INSTALL, safe=True)
+    else:
+        yield Finding(OK, f"the agent can only read {file}")
+
+
+def _is_below(path: Path, folders: Iterable[Path]) -> bool:
+    return any(folder in path.parents for folder in folders)
 
 
 def missing_walls(patient: Patient, unit: str) -> list[str]:

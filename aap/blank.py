@@ -1,0 +1,40 @@
+"""The settings file of a workspace in which nobody has set anything.
+
+What a workspace sets, `aap` obeys outside of every sandbox, so the agent may read the file
+and no more. But only what is there can be shown read-only: where there was none, the agent
+could make one. So there always is one.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from aap import WORKSPACE_FILE, files
+
+TEXT = b"# Settings of this workspace, which its agent can read alone: see aap.conf(5).\n"
+
+
+def make(workspace: Path) -> bool:
+    """Make the file; False if there is anything of that name. Raises OSError."""
+    file = workspace / WORKSPACE_FILE
+    if os.path.lexists(file):
+        return False
+    try:
+        with files.new_file(file) as fd:
+            files.write_all(fd, TEXT)
+    except FileExistsError:
+        return False
+    files.fsync_folder(workspace)
+    return True
+
+
+def remove(workspace: Path) -> bool:
+    """Remove the file if it is as `make` made it; False if it is not."""
+    file = workspace / WORKSPACE_FILE
+    with suppress(OSError):
+        if files.read_plain(file, len(TEXT) + 1) == TEXT:
+            files.remove(file)
+            return True
+    return False
