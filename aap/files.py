@@ -21,6 +21,8 @@ from aap.errors import TryAgainError
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
+# How hidden names end: of what is being written, and of what was there before.
+_NEW, _OLD, _KEPT = ".new", ".old", ".kept"
 LEFT_OVER_AFTER = 3600.0  # seconds without a change after which a hidden file has lost its writer
 
 
@@ -134,9 +136,21 @@ def remove_empty(folders: list[Path]) -> None:
 
 
 def remove(path: Path) -> None:
-    """unlink(2), durably: else a power cut might bring a secret, or a unit, back in force."""
-    path.unlink()
-    fsync_folder(path.parent)
+    """Delete a file, durably: else a power cut might bring a secret, or a unit, back in force.
+
+    If it raises, the file is back, as far as the disk lets it. What comes back after a power
+    cut has a hidden name, which `sweep_drafts` knows.
+    """
+    hidden = _beside(path, _OLD)
+    path.rename(hidden)
+    try:
+        fsync_folder(path.parent)
+    except OSError:
+        with suppress(OSError):
+            hidden.rename(path)
+        raise
+    with suppress(OSError):
+        hidden.unlink()
 
 
 def lock(fd: int, patience: float, complaint: str) -> None:
@@ -249,9 +263,8 @@ def write_atomic(
 
 
 def _replace(path: Path, data: bytes, mode: int, group: int | None) -> None:
-    hidden = path.with_name(f".{path.name}.{os.getpid()}.new")
-    with suppress(FileNotFoundError):  # left by a killed process that had this pid
-        hidden.unlink()
+    hidden = _beside(path, _NEW)
+    _clear(hidden)
     with new_file(hidden, mode) as fd:
         if group is not None:
             os.fchown(fd, -1, group)
@@ -266,13 +279,47 @@ def _replace(path: Path, data: bytes, mode: int, group: int | None) -> None:
 
 
 @contextmanager
-def _kept(path: Path, group: int | None) -> Iterator[Callable[[], None]]:
-    """Keep what `path` is now for the length of the block; give what puts it back."""
+def kept(path: Path) -> Iterator[Callable[[], object]]:
+    """Keep what `path` is now for the length of the block; give what puts it back.
+
+    For a change in several steps, of which `write_atomic` of this path may be one.
+    """
+    with _kept(path, None, _KEPT) as put_back:
+        yield put_back
+
+
+@contextmanager
+def _kept(path: Path, group: int | None, kind: str = _OLD) -> Iterator[Callable[[], object]]:
+    """Keep a file by a second name: to put that back takes no room, and no fsync of the bytes."""
+    hidden = _beside(path, kind)
+    try:
+        _clear(hidden)
+        os.link(path, hidden, follow_symlinks=False)
+    except FileNotFoundError:
+        yield lambda: path.unlink(missing_ok=True)
+        return
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with _copied(path, group) as put_back:
+            yield put_back
+        return
+    try:
+        yield lambda: hidden.replace(path)
+    finally:
+        with suppress(OSError):  # `sweep_drafts` does it then
+            hidden.unlink()
+
+
+# FAT and FUSE, too many links, another user's file with fs.protected_hardlinks
+_NO_LINKS = frozenset((errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK))
+
+
+@contextmanager
+def _copied(path: Path, group: int | None) -> Iterator[Callable[[], None]]:
+    """Do as `_kept`, where a file can have one name only."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        yield path.unlink
-        return
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.ELOOP, errno.ENXIO):
             raise
@@ -286,14 +333,42 @@ def _kept(path: Path, group: int | None) -> Iterator[Callable[[], None]]:
         os.close(fd)
 
 
+def _beside(path: Path, kind: str) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}{kind}")
+
+
+def _clear(hidden: Path) -> None:
+    if os.path.lexists(hidden):  # left by a killed process that had this pid
+        hidden.unlink()
+
+
+def is_draft(name: str, of: str = "") -> bool:
+    """Tell whether `write_atomic` gives such names while it works, to files named `of` or all."""
+    rest, kind = os.path.splitext(name)  # noqa: PTH122
+    start, _, pid = rest.rpartition(".")
+    known = kind in {_NEW, _OLD, _KEPT} and pid.isdigit() and start.startswith(".")
+    return known and of in {"", start[1:]}
+
+
 def sweep_drafts(folder: Path, name: str = "") -> None:
     """Delete the drafts that killed calls of `write_atomic` left in `folder`, of `name` or all."""
     with suppress(OSError):
         for draft in os.listdir(folder):
-            start, _, pid = draft.removesuffix(".new").rpartition(".")
-            is_draft = draft.endswith(".new") and pid.isdigit() and start.startswith(".")
-            if is_draft and name in {"", start[1:]}:
-                sweep(folder / draft)
+            if is_draft(draft, name):
+                _sweep_draft(folder / draft)
+
+
+def _sweep_draft(path: Path) -> None:
+    if path.suffix == _NEW:
+        sweep(path)
+    # The time of the others is that of the file which they keep, and tells nothing.
+    elif not _is_process(int(path.stem.rpartition(".")[2])):
+        with suppress(OSError):
+            path.unlink()
+
+
+def _is_process(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 def sweep(path: Path) -> None:
@@ -329,9 +404,29 @@ def move(source: Path, target: Path) -> None:
     """rename(2) from one folder to another, durable in both.
 
     The target folder first: a crash in between may show the file in both
-    (aap.inbox.twins mends that), never in neither.
+    (aap.inbox.twins mends that), never in neither. If it raises, the file is where it
+    was, as far as the disk lets it, and unless somebody has moved it on.
     """
     source.rename(target)
-    fsync_folder(target.parent)
-    if source.parent != target.parent:
-        fsync_folder(source.parent)
+    try:
+        _fsync_both(target.parent, source.parent)
+    except OSError:
+        put_back(target, source)
+        with suppress(OSError):
+            _fsync_both(source.parent, target.parent)
+        raise
+
+
+def put_back(target: Path, source: Path) -> None:
+    """Undo rename(2) of `source` to `target`, if that can be."""
+    with suppress(OSError):
+        # A name that is not ours may have been used again meanwhile, and rename(2) replaces.
+        if not os.path.lexists(source):
+            # No link and unlink: who sees both names takes one away (aap.inbox.twins).
+            target.rename(source)
+
+
+def _fsync_both(new: Path, old: Path) -> None:
+    fsync_folder(new)
+    if new != old:
+        fsync_folder(old)

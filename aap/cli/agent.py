@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import time
@@ -56,7 +57,7 @@ def show(place: Place, *, as_json: bool = False) -> int:
 def _sessions(place: Place, key: str) -> list[dict[str, Any]]:
     """Return those that the next run may go on with: not another agent's."""
     found = []
-    for path in sorted((place.spool.root / "sessions").glob("*.json")):
+    for path in _slots(place):
         try:
             facts = json.loads(files.read_plain(path))
         except (OSError, ValueError):
@@ -78,7 +79,7 @@ def _session_text(session: dict[str, Any]) -> str:
 def init(place: Place, *, conversation: str | None = None) -> int:
     """Have the next run start a new session: of every slot, or of one conversation."""
     forgotten = 0
-    for path in (place.spool.root / "sessions").glob("*.json"):
+    for path in _slots(place):
         if conversation is None or _belongs(path, conversation):
             with suppress(FileNotFoundError):
                 files.remove(path)
@@ -87,6 +88,16 @@ def init(place: Place, *, conversation: str | None = None) -> int:
         raise NotFoundError(f"no session of {conversation!r}", hint="aap agent show")
     output.note("the next run starts a new session")
     return Exit.OK
+
+
+def _slots(place: Place) -> list[Path]:
+    """Find the files of the sessions. Raises OSError, which Path.glob keeps to itself."""
+    folder = place.spool.root / "sessions"
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return [folder / name for name in sorted(names) if name.endswith(".json") and name[0] != "."]
 
 
 def _belongs(path: Path, conversation: str) -> bool:

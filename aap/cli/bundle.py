@@ -67,7 +67,7 @@ def write_bundle(place: Place, findings: Sequence[Finding], path: Path) -> None:
     comb = Comb(_secrets(patient), _names())
     parts = {name: comb.clean(text) for name, text in _parts(patient, findings)}
     data = _archive(parts) if path.name.endswith((".tar.gz", ".tgz")) else _text(parts)
-    with files.new_file(path) as fd:
+    with files.naming(path), files.new_file(path) as fd:
         files.write_all(fd, data)
 
 

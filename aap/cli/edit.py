@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from aap import config, files, process
@@ -59,7 +60,8 @@ def _is_changed(draft: Path, shown: str) -> bool:
 
 def _discard(draft: Path) -> None:
     """Remove the draft, and what an editor leaves beside it."""
-    shutil.rmtree(draft.parent, ignore_errors=True)
+    with suppress(OSError):  # of which not all are ignored by what says so
+        shutil.rmtree(draft.parent, ignore_errors=True)
 
 
 def _edit_until_right(place: Place, target: Path, draft: Path, shown: str) -> str:

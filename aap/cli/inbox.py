@@ -340,7 +340,7 @@ def _write_file(path: Path, content: bytes, *, force: bool) -> None:
     if force:
         files.write_atomic(path, content)
         return
-    with files.new_file(path) as fd:
+    with files.naming(path), files.new_file(path) as fd:
         files.write_all(fd, content)
 
 

@@ -12,7 +12,7 @@ from aap.cli import output
 from aap.cli.install import renew, renew_api
 from aap.cli.place import Place
 from aap.config import registry
-from aap.config.files import write_private
+from aap.config.files import real_file
 from aap.errors import AapError, Exit, UsageError
 from aap.inbox import Spool, read_pause
 from aap.message import State
@@ -103,7 +103,8 @@ def add(place: Place, name: str, path: str, *, as_json: bool = False) -> int:
         Place(name).loaded  # noqa: B018 - its own settings must be fit to run with
         account.make_folder(folder, find_mode())
         actions = renew()
-    return _tell(place, name, actions, is_new=is_new, as_json=as_json)
+        view = _view(name, _paths(place)[name], _registry(), _units(place))
+    return _tell(view, actions, is_new=is_new, as_json=as_json)
 
 
 def _folder(path: str) -> Path:
@@ -120,10 +121,8 @@ def _check_free(place: Place, name: str, folder: Path) -> None:
         raise UsageError(f'{folder} is the workspace "{config.MAIN}" already')
 
 
-def _tell(
-    place: Place, name: str, actions: tuple[str, ...] | None, *, is_new: bool, as_json: bool
-) -> int:
-    view = _view(name, _paths(place)[name], _registry(), _units(place))
+def _tell(view: View, actions: tuple[str, ...] | None, *, is_new: bool, as_json: bool) -> int:
+    name = view.name
     if as_json:
         output.write_json(SCHEMA, **_members(view))
         return Exit.OK
@@ -156,6 +155,7 @@ def rm(name: str, *, as_json: bool = False) -> int:
         path = registry.remove_workspace(config.workspaces_file(), name)
         spool = Spool(path / SPOOL_FOLDER)
         counts = _counts(spool)
+        stay = spool.root.exists()
         actions = renew()
     if as_json:
         output.write_json(
@@ -165,7 +165,7 @@ def rm(name: str, *, as_json: bool = False) -> int:
     for line in actions or ():
         output.note(line)
     output.note(f"{name} is no workspace any more")
-    if spool.root.exists():
+    if stay:
         waiting = sum(counts[state.value] for state in _OPEN)
         output.note(f"its messages stay in {spool.root}; {waiting} of them are not handled")
     if was_default:
@@ -178,16 +178,15 @@ def _all_or_nothing(folder: Path | None = None) -> Iterator[None]:
     """Put the file of workspaces back as it was if the block fails; a new folder goes again."""
     file = config.workspaces_file()
     made = files.missing_folders(folder) if folder else []
-    before = file.read_bytes() if file.exists() else None
-    try:
-        yield
-    except BaseException:
-        if before is not None:
-            write_private(file, before.decode())
-        elif file.exists():
-            files.remove(file)
-        identity.remove_empty(made)
-        raise
+    with files.kept(real_file(file)) as put_back:
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError):
+                put_back()
+                files.fsync_folder(file.parent)
+            identity.remove_empty(made)
+            raise
 
 
 # Facts

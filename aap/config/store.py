@@ -172,8 +172,8 @@ def _write(file: Path, text: str, mode: int) -> None:
     if any(SETTINGS[key].secret for key in _values(text)):
         mode = 0o600
     write_private(target, text, mode | 0o600)
-    if before and before.st_gid != target.stat().st_gid:
-        with suppress(PermissionError):
+    with suppress(OSError):  # the change is made, and must not be told to have failed
+        if before and before.st_gid != target.stat().st_gid:
             os.chown(target, -1, before.st_gid, follow_symlinks=False)
 
 

@@ -61,8 +61,16 @@ class Cache:
         return NotFoundError(f"there is no block {blocks.name(number)}", hint="aap context show")
 
     def generations(self) -> list[Path]:
-        """Return the files of replaced generations, the oldest first."""
-        found = [(_generation(path), path) for path in self.folder.glob("cache.*.txt")]
+        """Return the files of replaced generations, the oldest first.
+
+        Raises OSError: who sees none where one is writes over it. (Path.glob would see none.)
+        """
+        try:
+            names = os.listdir(self.folder)
+        except FileNotFoundError:
+            return []
+        ours = [name for name in names if name.startswith("cache.") and name.endswith(".txt")]
+        found = [(_generation(self.folder / name), self.folder / name) for name in ours]
         return [path for number, path in sorted(found) if number]
 
     def check(self) -> list[Finding]:

@@ -58,7 +58,8 @@ class Notes:
                 files.lock(fd, patience, f"another reply to {message_id} is being sent")
             yield
         finally:
-            os.close(fd)
+            with suppress(OSError):  # NFS may complain; nothing was written here
+                os.close(fd)
 
     def forget(self, message_id: str) -> None:
         """Delete the notes of a message that is gone, if that can be: `sweep` tries again."""

@@ -61,8 +61,7 @@ def write_pause(root: Path, pause: Pause) -> None:
 def end_pause(root: Path) -> bool:
     """End the pause; False if there was none."""
     try:
-        (root / FILE).unlink()
+        files.remove(root / FILE)
     except FileNotFoundError:
         return False
-    files.fsync_folder(root)
     return True

@@ -104,6 +104,7 @@ class Spool:
         self._clock: IdClock | None = None
         self._untimed: dict[str, float] = {}  # when deferred ones are due whose files do not say so
         self._unsynced: dict[Path, None] | None = None  # folders, within `together`
+        self._moved: list[tuple[Path, Path]] = []  # from where to where, there
 
     def folder(self, state: State) -> Path:
         """Return the folder of the messages in `state`."""
@@ -433,13 +434,23 @@ class Spool:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Make all moves within the block durable at its end, with one fsync a folder."""
-        self._unsynced = {}
+        """Make all moves within the block durable at its end, with one fsync a folder.
+
+        Raises OSError if that fails; all are taken back then, as `files.move` does it.
+        """
+        self._unsynced, self._moved = {}, []
         try:
             yield
         finally:
             folders, self._unsynced = self._unsynced, None
-            for_all(folders, files.fsync_folder)
+            try:
+                for_all(folders, files.fsync_folder)
+            except OSError:
+                for source, target in reversed(self._moved):
+                    files.put_back(target, source)
+                with suppress(OSError):
+                    for_all(folders, files.fsync_folder)
+                raise
 
     def _move(self, entry: Entry, state: State, name: Name | None = None) -> Entry:
         self._untwin(entry)
@@ -454,6 +465,7 @@ class Spool:
             files.move(entry.path, target)
         else:
             entry.path.rename(target)
+            self._moved.append((entry.path, target))
             self._unsynced |= {target.parent: None, entry.path.parent: None}
         return Entry(state, target, parse_name(target.name))
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aap.config.envfile import unreadable
 from aap.errors import ConfigError, NotFoundError
 from aap.openclaw.json5 import Json5Error, Node, parse
 
@@ -101,7 +102,7 @@ def _read(path: Path) -> tuple[str, Node]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
+        raise unreadable(path, error) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: it is not UTF-8") from None
     except Json5Error as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,19 @@ def write(document: Document, changes: Sequence[Change]) -> Path:
         )
     before = document.text.encode()
     backup = _back_up(path, before)
-    if path.read_bytes() != before:
-        backup.unlink()
+    try:
+        is_same = path.read_bytes() == before
+    except OSError:
+        _drop(backup)
+        raise
+    if not is_same:
+        _drop(backup)
         raise TryAgainError(f"{path} was changed just now", hint="try again")
-    files.write_atomic(path, text.encode(), stat.S_IMODE(status.st_mode))
+    try:
+        files.write_atomic(path, text.encode(), stat.S_IMODE(status.st_mode))
+    except OSError:
+        _drop(backup)
+        raise
     return backup
 
 
@@ -74,10 +84,19 @@ def _back_up(path: Path, content: bytes) -> Path:
     while True:
         backup = path.with_name(f"{path.name}.before-aap{f'-{number}' if number > 1 else ''}")
         try:
-            with files.new_file(backup) as fd:
+            with files.naming(backup), files.new_file(backup) as fd:
                 files.write_all(fd, content)
         except FileExistsError:
             number += 1
             continue
-        files.fsync_folder(backup.parent)
+        try:
+            files.fsync_folder(backup.parent)
+        except OSError:
+            _drop(backup)
+            raise
         return backup
+
+
+def _drop(backup: Path) -> None:
+    with suppress(OSError):
+        backup.unlink()

@@ -237,16 +237,19 @@ class Worker:
         for_all(left, settle)
 
     def _insist(self, settle: Callable[[], None]) -> None:
-        """Settle, however long a full disk refuses: another run would do all of it again."""
+        """Settle, for another run would do all of it again.
+
+        However long a full disk refuses, and once more after any other fault.
+        """
         is_told = False
         while True:
             try:
                 return settle()
             except OSError as error:
-                if error.errno not in _FULL or self._stop.asked:
+                if self._stop.asked or (is_told and error.errno not in _FULL):
                     raise
                 if not is_told:
-                    reason = os.strerror(error.errno)
+                    reason = error.strerror
                     self._log.event("error", "worker", "not-settled", reason=reason)
                 is_told = True
                 self._stop.wait(_DISK_POLL)

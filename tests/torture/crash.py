@@ -312,11 +312,11 @@ def _drafts(root: Path) -> Iterator[str]:
     for path in _files(root):
         if draft := _DRAFT.fullmatch(path.name):
             files.write_atomic(path.with_name(draft[1]), b"")
-        if path.suffix == ".new" and path.exists():
+        if files.is_draft(path.name) and path.exists():
             yield f"{path.relative_to(root)} stays for ever"
 
 
-_DRAFT = re.compile(r"\.(.+)\.\d+\.new")
+_DRAFT = re.compile(r"\.(.+)\.\d+\.(new|old|kept)")
 
 
 # Going through a story

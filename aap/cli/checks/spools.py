@@ -298,7 +298,7 @@ def _look_for_leftovers(site: Site) -> Found:
 def _leftovers(root: Path) -> Iterator[Path]:
     inbox = root / State.INBOX.value
     yield from (inbox / n for n in _names(inbox) if n.startswith(".") and parse_name(n[1:]))
-    yield from (root / n for n in _names(root) if n.startswith(".") and n.endswith(".new"))
+    yield from (root / n for n in _names(root) if files.is_draft(n))
     notes = root / "notes"
     noted = {name.partition(".")[0]: name for name in _names(notes)}
     if noted:

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import partial
 from zlib import crc32
 
-from torture.faults import clerk, real, service, shifts
+from torture.faults import clerk, real, service, shifts, starts
 from torture.faults.commands import COMMANDS
 from torture.faults.sabotage import Case
 from torture.faults.short import run_out_of_files, run_out_of_memory
@@ -27,7 +27,8 @@ from torture.proof import Proof
 
 _ENOUGH = 20  # violations, after which there is no need to look for more
 _NEVER = float("inf")
-_COMMANDS = 0.3  # of the time, where it is not enough for all
+# Of the time that is left, where it is not enough for all; the worker comes last.
+_PART = {"start": 0.1, "commands": 0.35, "worker": 1.0}
 _TELL_EVERY = 2000  # cases
 
 Tally = Counter[str]
@@ -58,10 +59,11 @@ def api_cases(*, for_ever: bool) -> Iterator[list[Case]]:
 
 
 def program_cases(on: Stage, *, for_ever: bool) -> dict[str, list[Case]]:
-    """Return the cases of the worker and of the commands."""
+    """Return the cases of the API's start, of the commands and of the worker."""
     return {
-        "worker": list(shifts.cases(on, shifts.SHIFTS, for_ever=for_ever)),
+        "start": list(starts.cases(on, for_ever=for_ever)),
         "commands": list(clerk.cases(on, COMMANDS, for_ever=for_ever)),
+        "worker": list(shifts.cases(on, shifts.SHIFTS, for_ever=for_ever)),
     }
 
 
@@ -73,6 +75,8 @@ def every(step: int, cases: Sequence[Case]) -> list[Case]:
 def _tell(name: str, tally: Tally, wrong: Sequence[str]) -> bool:
     figures = ", ".join(f"{count} {what}" for what, count in tally.items())
     print(f"   {name}: {len(wrong)} wrong: {figures}", flush=True)
+    if tally["tried"] < tally["cases"]:
+        print(f"      sampled: {tally['tried']} of {tally['cases']}, by chance", flush=True)
     for what in wrong[:10]:
         print(f"      {what[:1000]}", flush=True)
     return not wrong
@@ -100,8 +104,8 @@ def _run_share(share: int, *, shares: int, end: float) -> dict[str, Found]:
             # By name: the parts fit together, though each counts the calls itself.
             mine = [case for case in cases if crc32(case.name.encode()) % shares == share]
             random.shuffle(mine)
-            left = end - time.monotonic()
-            until = end if name == "commands" else end - left * _COMMANDS
+            now = time.monotonic()
+            until = now + (end - now) * _PART[name]
             found[name] = _of_all(mine, try_cases(mine, until))
     return found
 
@@ -112,13 +116,13 @@ def _of_all(cases: Sequence[Case], found: Found) -> Found:
 
 
 def _run(minutes: float) -> bool:
-    """All of it takes about an hour on two cores; in less, a choice is tried, another each time."""
+    """All of it takes about half an hour on two cores; in less, a choice is tried, by chance."""
     held = real.meet_all(refusals=300) & _run_short()
-    shares = os.cpu_count() or 1
+    shares = 1 + (os.cpu_count() or 1)  # some wait while others work
     try_share = partial(_run_share, shares=shares, end=time.monotonic() + 60 * minutes)
     with ProcessPoolExecutor(shares) as pool:
         parts = [*pool.map(_run_api, [0]), *pool.map(try_share, range(shares))]
-    for name in ("api", "worker", "commands"):
+    for name in ("api", "start", "worker", "commands"):
         mine = [part[name] for part in parts if name in part]
         tally = sum((tally for tally, _ in mine), Tally())
         held &= _tell(name, tally, [what for _, wrong in mine for what in wrong])

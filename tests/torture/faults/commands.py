@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -20,6 +22,8 @@ class Command(NamedTuple):
 
     `prepare` returns the words that only then are known (an id), which take the place of
     `ID` in `argv`. `undone` tells what is wrong after success: nothing, if it was one.
+    `twice` tells what is wrong after two of them, of which the first was refused: where
+    it could not be taken back, that is as good.
     """
 
     name: str
@@ -27,6 +31,7 @@ class Command(NamedTuple):
     prepare: Callable[[World], str]
     undone: Callable[[World], Iterator[str]]
     stdin: str = ""
+    twice: Callable[[World], Iterator[str]] | None = None
 
 
 def _in(state: State, *texts: str) -> Callable[[World], str]:
@@ -37,12 +42,30 @@ def _in(state: State, *texts: str) -> Callable[[World], str]:
     return prepare
 
 
-def _all_in(state: State, count: int = 1) -> Callable[[World], Iterator[str]]:
+def _all_in(state: State) -> Callable[[World], Iterator[str]]:
     def undone(world: World) -> Iterator[str]:
-        if [entry.state for entry in world.spool.entries()] != [state] * count:
-            yield f"not all are in {state.value}: {world.spool.entries()}"
+        yield from _are_in(world, state, *world.delivered)
 
     return undone
+
+
+def _added(count: int) -> Callable[[World], Iterator[str]]:
+    body = {"model": "aap", "messages": [{"role": "user", "content": "hi"}]}
+
+    def undone(world: World) -> Iterator[str]:
+        yield from _are_in(world, State.INBOX, *[json.dumps(body).encode()] * count)
+
+    return undone
+
+
+def _are_in(world: World, state: State, *bodies: bytes) -> Iterator[str]:
+    there = Counter((each.state, each.path.read_bytes()) for each in world.spool.entries())
+    if there != Counter((state, body) for body in bodies):
+        yield f"not in {state.value}, each once and alone: {there}"
+
+
+def _are_in_none(world: World) -> Iterator[str]:
+    yield from _are_in(world, State.DONE)
 
 
 def _nothing(world: World) -> str:
@@ -101,6 +124,14 @@ def _lacks(name: str, word: str) -> Callable[[World], Iterator[str]]:
         return path.exists() and word not in path.read_text()
 
     return _expect(f"{name} lacks {word}", holds)
+
+
+def _secret(world: World) -> str:
+    path = world.config / "secrets/a2a-key"
+    path.parent.mkdir(mode=0o700)
+    path.write_text("hush\n")
+    path.chmod(0o600)
+    return ""
 
 
 def _seed_file(world: World) -> str:
@@ -174,6 +205,54 @@ def _has_skills(world: World) -> bool:
     return len(there) == 9 and set(manifest) == copies
 
 
+def _sessions(world: World) -> str:
+    for name in ("workspace", "1"):
+        path = world.spool.root / f"sessions/{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{}")
+    return ""
+
+
+def _has_no_session(world: World) -> bool:
+    return not list(world.spool.root.glob("sessions/*.json"))
+
+
+_CHART = b"a chart" * 3000
+_CHART_FILE = "../world/ws/chart.png"  # from the folder in which commands run
+
+
+def _message_with_a_chart(world: World) -> str:
+    url = f"data:image/png;base64,{b64encode(_CHART).decode()}"
+    content = [{"type": "image_url", "image_url": {"url": url}}]
+    raw = json.dumps({"messages": [{"role": "user", "content": content}]}).encode()
+    return world.spool.deliver(raw)
+
+
+def _message_with_a_chart_again(world: World) -> str:
+    (world.ws / "chart.png").write_bytes(b"an older one")
+    return _message_with_a_chart(world)
+
+
+def _has_chart(world: World) -> bool:
+    path = world.ws / "chart.png"
+    return path.exists() and path.read_bytes() == _CHART
+
+
+def _openclaw(world: World) -> str:
+    path = world.root / "home/.openclaw/openclaw.json"
+    path.parent.mkdir()
+    path.write_text("// mine\n{}\n")
+    path.chmod(0o600)
+    return ""
+
+
+def _openclaw_is_set(world: World) -> bool:
+    folder = world.root / "home/.openclaw"
+    kept = [path.read_text() for path in folder.glob("*.before-aap*")]
+    text = (folder / "openclaw.json").read_text()
+    return kept[:1] == ["// mine\n{}\n"] and text.startswith("// mine") and "aap" in text
+
+
 def _one_of_each(world: World) -> str:
     """Make something that can be looked at."""
     _another_workspace(world)
@@ -192,14 +271,14 @@ DONE, INBOX, HOLD, FAILED, DEFERRED = (
 )  # fmt: skip
 
 COMMANDS = (
-    Command("add", ("inbox", "add", "--text", "hi"), _nothing, _all_in(INBOX)),
+    Command("add", ("inbox", "add", "--text", "hi"), _nothing, _added(1), twice=_added(2)),
     Command("done", ("inbox", "done", "ID"), _in(INBOX), _all_in(DONE)),
     Command("done all", ("inbox", "done", "--all", "--state", "deferred"),
-            _in(DEFERRED, "one", "two", "three"), _all_in(DONE, 3)),
+            _in(DEFERRED, "one", "two", "three"), _all_in(DONE)),
     Command("retry", ("inbox", "retry", "ID"), _in(FAILED), _all_in(INBOX)),
     Command("hold", ("inbox", "hold", "ID"), _in(INBOX), _all_in(HOLD)),
     Command("release", ("inbox", "release", "ID"), _in(HOLD), _all_in(INBOX)),
-    Command("rm", ("inbox", "rm", "--yes", "ID"), _in(DONE), _all_in(DONE, 0)),
+    Command("rm", ("inbox", "rm", "--yes", "ID"), _in(DONE), _are_in_none),
     Command("reply", ("reply", "ID", "hello"), _message_to_answer, _is_answered),
     Command("config set", ("config", "set", "RETRY_MAX", "2h"),
             _text("aap.conf", "# mine\nREPLY=empty\n"), _has("aap.conf", "# mine", "RETRY_MAX=2h")),
@@ -209,6 +288,8 @@ COMMANDS = (
             _nothing, _has("secrets/a2a-key", "hush")),
     Command("config unset", ("config", "unset", "REPLY"),
             _text("aap.conf", "# mine\nREPLY=empty\n"), _lacks("aap.conf", "REPLY")),
+    Command("config unset secret", ("config", "unset", "A2A_KEY"), _secret,
+            _expect("no secret", lambda w: not (w.config / "secrets/a2a-key").exists())),
     Command("config import", ("config", "import", "ID"), _seed_file, _is_imported),
     Command("config edit", ("config", "edit"), _editor,
             _has("aap.conf", "# mine", "RUN_TIMEOUT=5m")),
@@ -223,11 +304,21 @@ COMMANDS = (
     Command("pause", ("pause", "--reason", "lunch"), _nothing, _expect("paused", _is_paused)),
     Command("resume", ("resume",), _paused, _expect("resumed", lambda w: not _is_paused(w))),
     Command("context append", ("context", "append", "more"),
-            _one_block, _blocks("first", "more")),
+            _one_block, _blocks("first", "more"), twice=_blocks("first", "more", "more")),
     Command("context rewrite", ("context", "rewrite", "ID"),
             _one_block, _blocks("first, shorter")),
     Command("skills install", ("skills", "install"),
             _nothing, _expect("the skills are there", _has_skills)),
+    Command("agent init", ("agent", "init"),
+            _sessions, _expect("there is no session", _has_no_session)),
+    Command("inbox show, to a file",
+            ("inbox", "show", "ID", "--attachment", "1", "--output", _CHART_FILE),
+            _message_with_a_chart, _expect("the chart is there", _has_chart)),
+    Command("inbox show, over a file",
+            ("inbox", "show", "ID", "--attachment", "1", "--output", _CHART_FILE, "--force"),
+            _message_with_a_chart_again, _expect("the chart is there", _has_chart)),
+    Command("openclaw setup", ("openclaw", "setup", "--write"),
+            _openclaw, _expect("it is set", _openclaw_is_set)),
     *(Command(" ".join(words), words, _one_of_each, _always)
       for words in (("inbox", "ls", "--all"), ("inbox", "show", "ID"), ("inbox", "new"),
                     ("explain", "ID"), ("context", "show"), ("key", "ls"), ("workspace", "ls"),

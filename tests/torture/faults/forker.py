@@ -41,6 +41,10 @@ def _program(name: str, argv: list[str]) -> int:
         from aap.worker import hook
 
         return hook.main(argv)
+    if name == "api":
+        from aap.api.main import main as serve
+
+        serve(argv)
     from aap.cli.main import run
 
     return run(argv)
@@ -57,6 +61,8 @@ def _child(request: dict[str, Any]) -> int:
     try:
         code = _program(request["program"], request["argv"])
         sys.stdout.flush()
+    except SystemExit as end:
+        code = int(end.code or 0)
     except BaseException:
         traceback.print_exc()
         code = 99
@@ -81,10 +87,13 @@ def _wait(pid: int, stops: str, seconds: float) -> int:
 def main() -> None:
     """Serve until the end of standard input."""
     _import_all()
+    sys.modules["aap.worker.worker"].__dict__["_DISK_POLL"] = 0.1  # thousands of times a second
     # Our own streams stay out of the children's way.
     answers = os.fdopen(os.dup(1), "w")
     for line in os.fdopen(os.dup(0)):
         request = json.loads(line)
+        if request["program"] == "api":
+            importlib.import_module("aap.api.main")
         pid = os.fork()
         if not pid:
             os._exit(_child(request))

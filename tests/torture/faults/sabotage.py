@@ -19,8 +19,10 @@ from torture.proof import UnableError
 # In the order of `enum call` in shim.c.
 CALLS = (
     "open", "create", "read", "write", "fsync", "syncfs", "rename", "link", "unlink", "mkdir",
-    "rmdir", "symlink", "chmod", "utime", "truncate", "list", "lock", "stat", "statvfs", "close",
+    "rmdir", "symlink", "chmod", "utime", "truncate", "list", "items", "lock", "stat", "fstat",
+    "statvfs", "close",
 )  # fmt: skip
+_PASSIVE = frozenset(("open", "read", "list", "items", "lock", "stat", "fstat", "statvfs", "close"))
 CHANGE = "change"  # any call that changes something: the whole disk is gone
 SHORT = -1  # no errno: a write that writes half
 FOR_EVER = 1 << 30
@@ -28,6 +30,7 @@ FOR_EVER = 1 << 30
 _RULES = 4
 _HEAD = struct.Struct("4i32i")
 _RULE = struct.Struct("6i")
+_UNSYNCED = struct.Struct("i8192s")
 
 _DISK = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 ERRORS: dict[str, tuple[int, ...]] = {
@@ -39,21 +42,28 @@ ERRORS: dict[str, tuple[int, ...]] = {
     "syncfs": (errno.EIO, errno.ENOSPC, errno.EDQUOT),
     "rename": _DISK,
     "link": _DISK,
-    "unlink": (errno.EIO, errno.EACCES, errno.EROFS),
+    "unlink": _DISK,
     "mkdir": _DISK,
     "rmdir": (errno.EIO, errno.EACCES),
     "symlink": _DISK,
     "chmod": (errno.EIO, errno.EPERM, errno.EROFS),
-    "utime": (errno.EIO, errno.EPERM, errno.EROFS),
+    "utime": (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EPERM, errno.EROFS),
     "truncate": (errno.EIO, errno.EROFS),
     "list": (errno.EIO, errno.EMFILE, errno.EACCES),
+    "items": (errno.EIO,),
     "lock": (errno.EIO, errno.ENOLCK, errno.EINTR),
     "stat": (errno.EIO, errno.EACCES),
+    "fstat": (errno.EIO,),
     "statvfs": (errno.EIO, errno.EACCES),
     "close": (errno.EIO,),
     CHANGE: (errno.EIO, errno.ENOSPC, errno.EROFS),
 }
 """What each kind of call can fail with. EINTR and a short write are no failures."""
+
+
+# What a disk, a folder or a process keeps. A program meets EDQUOT as it does ENOSPC, and
+# the others as those that are here.
+_LASTING = frozenset((errno.EIO, errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EMFILE))
 
 
 class Fault(NamedTuple):
@@ -92,7 +102,7 @@ class Control:
 
     def __init__(self, folder: Path, below: Path) -> None:
         self._file = folder / f"control-{os.urandom(4).hex()}"
-        self._file.write_bytes(bytes(_HEAD.size + _RULES * _RULE.size))
+        self._file.write_bytes(bytes(_HEAD.size + _RULES * _RULE.size + _UNSYNCED.size))
         with self._file.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), 0)
         self._turn = 0
@@ -129,8 +139,7 @@ class Control:
     def counts(self) -> dict[str, int]:
         """How many calls of each kind there were since it was armed last."""
         found = dict(zip(CALLS, _HEAD.unpack_from(self._map)[4:], strict=False))
-        passive = ("open", "read", "list", "lock", "stat", "statvfs", "close")
-        changes = sum(count for call, count in found.items() if call not in passive)
+        changes = sum(count for call, count in found.items() if call not in _PASSIVE)
         return {**found, CHANGE: changes}
 
     @property
@@ -144,6 +153,13 @@ class Control:
         """How often a file was fsynced again, or given its name, after an fsync that failed."""
         _, retrusted, published, *_ = _HEAD.unpack_from(self._map)
         return retrusted + published
+
+    @property
+    def unsynced(self) -> frozenset[str]:
+        """The files and folders of which an fsync has failed, or a syncfs, by their paths."""
+        at = _HEAD.size + _RULES * _RULE.size
+        length, text = _UNSYNCED.unpack_from(self._map, at)
+        return frozenset(os.fsdecode(text[:length]).splitlines())
 
 
 @cache
@@ -165,5 +181,5 @@ def plan(counts: dict[str, int], *, for_ever: bool = False) -> Iterator[Fault]:
             for error in errors:
                 if call != CHANGE:
                     yield Fault(call, nth, error)
-                if (for_ever or call == CHANGE) and error not in (SHORT, errno.EINTR):
+                if (for_ever or call == CHANGE) and error in _LASTING:
                     yield Fault(call, nth, error, FOR_EVER)

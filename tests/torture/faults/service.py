@@ -193,7 +193,7 @@ def _requests(server: Service) -> Iterator[tuple[str, Begin, Judge]]:
         send = partial(client.send, count)
         yield f"{count} at once", partial(_nothing_before, send), partial(_judge, server, client)
     yield "repeat", repeat, partial(_judge_repeat, server, client)
-    yield "receipt", receipt, _judge_all
+    yield "receipt", receipt, partial(_judge_all, server)
 
 
 def _nothing_before(send: Send) -> Send:
@@ -212,19 +212,23 @@ def _try(server: Service, begin: Begin, judge: Judge, fault: Fault, tally: Tally
         yield from judge(replies, fault, tally)
 
 
-def _judge_all(replies: Sequence[Reply], fault: Fault, tally: Tally) -> Iterator[str]:
+def _judge_all(
+    server: Service, replies: Sequence[Reply], fault: Fault, tally: Tally
+) -> Iterator[str]:
     """Say which answers are not honest."""
     refused = [reply for reply in replies if reply.status != 200]
     yield from (f"no honest answer: {reply}" for reply in refused if not reply.is_honest)
     if fault.is_harmless and refused:
         yield f"a call that need only be repeated made it refuse: {refused}"
+    if server.control.unsynced and not refused:
+        yield f"all were accepted, and not synced: {sorted(server.control.unsynced)}"
 
 
 def _judge(
     server: Service, client: Client, replies: Sequence[Reply], fault: Fault, tally: Tally
 ) -> Iterator[str]:
     """Judge messages: what was taken is there, what was refused is not, until it is said again."""
-    yield from _judge_all(replies, fault, tally)
+    yield from _judge_all(server, replies, fault, tally)
     taken = [body for body, reply in zip(client.bodies, replies, strict=True)
              if reply.status == 200]  # fmt: skip
     # Where nothing can be taken away either, a refused message may stay; its retry finds it.
@@ -241,7 +245,7 @@ def _judge_repeat(
     server: Service, client: Client, replies: Sequence[Reply], fault: Fault, tally: Tally
 ) -> Iterator[str]:
     """Judge a message that comes once more: it is there once, whatever was answered."""
-    yield from _judge_all(replies, fault, tally)
+    yield from _judge_all(server, replies, fault, tally)
     yield from _compare(server, client.bodies, tally)
     if [reply.status for reply in client.repeat()] != [200]:
         yield "refused when the fault was gone"

@@ -9,10 +9,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 from aap.message import Conversation, State
-from torture.faults.sabotage import FOR_EVER, Case, Fault, plan
+from torture.faults.sabotage import CHANGE, FOR_EVER, Case, Fault, plan
 from torture.faults.world import Ended, Stage, World
 
 Bodies = list[bytes]
@@ -130,6 +131,18 @@ def _told_in_mid_run(world: World) -> Bodies:
     return _messages(world)
 
 
+def _told_before(world: World) -> Bodies:
+    bodies = _told_in_mid_run(world)
+    entries = world.spool.entries(State.INBOX)
+    for entry in entries:
+        if b'"2"' in entry.path.read_bytes():
+            bodies.remove(entry.path.read_bytes())
+            entry.path.unlink()
+    lines = [f"1/1 1 {entry.id}\n" for entry in entries]
+    (world.spool.root / "TOLD").write_text("".join(lines))
+    return bodies
+
+
 SHIFTS = (
     Shift("well", _well, State.DONE),
     Shift("badly", _badly, State.DEFERRED),
@@ -145,6 +158,7 @@ SHIFTS = (
     Shift("own sessions", _own_sessions, State.DONE),
     Shift("talkative", _talkative, State.DONE),
     Shift("hook", _told_in_mid_run, State.INBOX, most_runs=0, program="hook"),
+    Shift("hook claims", _told_before, State.ACTIVE, most_runs=0, program="hook"),
 )
 
 
@@ -181,13 +195,14 @@ def try_shift(stage: Stage, shift: Shift, fault: Fault, tally: Counter[str]) -> 
     tally["honest"] += 1 if ended.code else 0
     yield from _judge(ended, shift, fault, world)
     yield from _lost(world, bodies)
-    kept = fault.call in ("unlink", "change") and fault.count == FOR_EVER
-    if world.left_overs() and not kept and shift.program == "worker" and "dead" not in shift.name:
-        yield f"left behind: {world.left_overs()}"
+    kept = fault.call in ("unlink", CHANGE) and fault.count == FOR_EVER
+    end = ".old" if fault.call == "unlink" else ()  # what a file was before, for the next writer
+    left = [name for name in world.left_overs() if not name.endswith(end)]
+    if left and not kept and shift.program == "worker" and "dead" not in shift.name:
+        yield f"left behind: {left}"
     if not ended.code and shift.program == "worker" and not _is_told(ended, shift, fault):
         yield from _misplaced(world, bodies, shift.after)
-    if stage.control.trusted:
-        yield "a file was trusted after its fsync failed"
+    yield from _judge_syncs(stage, shift, ended)
     yield from _heal(stage, shift, bodies, tally)
 
 
@@ -208,6 +223,32 @@ def _is_told(ended: Ended, shift: Shift, fault: Fault) -> bool:
     """Whether a file that cannot be moved is named; not by each sweep, but when it falls due."""
     silent = shift.name == "sweep" and fault.error == errno.EACCES
     return silent or "worker stuck" in ended.said
+
+
+# What need not be synced: it is told for convenience, or what is lost is made anew.
+_MAY_BE_UNSYNCED = {
+    ".": "RUN, OUTAGE and FORMAT: for people who look, and for hooks of this very run",
+    "sessions": "the next run starts a new session",
+    "notes": "why a message was put off or aside: it must be moved all the same",
+    "context": "the figures of runs",
+}
+
+
+def _judge_syncs(stage: Stage, shift: Shift, ended: Ended) -> Iterator[str]:
+    if stage.control.trusted:
+        yield "a file was trusted after its fsync failed"
+    if ended.code or "not-settled" in ended.out:  # and was settled in the end, with other syncs
+        return
+    if shift.program == "hook":  # whose claim was taken back then, of which nobody was told
+        if stage.control.unsynced and not stage.world.spool.count(State.INBOX):
+            yield "it has claimed what it could not sync"
+        return
+    root = stage.world.spool.root
+    paths = [Path(path).relative_to(root) for path in stage.control.unsynced]
+    for path in paths:
+        folder = str(path.parent if path.suffix else path)
+        if folder not in _MAY_BE_UNSYNCED:
+            yield f"it says that all is well, and has not synced {path}"
 
 
 def _lost(world: World, bodies: Bodies) -> Iterator[str]:

@@ -25,13 +25,17 @@
 #include <unistd.h>
 
 enum call { OPEN, CREATE, READ, WRITE, FSYNC, SYNCFS, RENAME, LINK, UNLINK, MKDIR, RMDIR,
-            SYMLINK, CHMOD, UTIME, TRUNCATE, LIST, LOCK, STAT, STATVFS, CLOSE, CALLS };
+            SYMLINK, CHMOD, UTIME, TRUNCATE, LIST, ITEMS, LOCK, STAT, FSTAT, STATVFS, CLOSE, CALLS };
 
 #define RULES 4
 #define CHANGE (-1) /* in a rule: any call that changes something */
 
 struct rule { int call, nth, count, error, seen, hits; }; /* error -1: a short write */
-struct control { int armed, retrusted, published, turn; int counts[32]; struct rule rules[RULES]; };
+struct control {
+    int armed, retrusted, published, turn, counts[32];
+    struct rule rules[RULES];
+    int length; char unsynced[8192]; /* the files of which an fsync has failed, one a line */
+};
 
 static struct control idle, *control = &idle;
 static char below[PATH_MAX];
@@ -81,8 +85,8 @@ static int is_file_below(int fd) { return is_below(fd, ""); }
 
 static int changes(enum call call)
 {
-    return call != OPEN && call != READ && call != LIST && call != LOCK && call != STAT &&
-           call != STATVFS && call != CLOSE;
+    return call != OPEN && call != READ && call != LIST && call != ITEMS && call != LOCK &&
+           call != STAT && call != FSTAT && call != STATVFS && call != CLOSE;
 }
 
 /* Count a call; return 0 where it may go on, else the errno it fails with (-1: shortened). */
@@ -168,6 +172,19 @@ static struct failed *find_failed(const struct stat *facts, int fd)
     return NULL;
 }
 
+static void note_unsynced(int fd)
+{
+    char link[64], whole[PATH_MAX];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, whole, sizeof whole - 1);
+    if (length < 0)
+        return;
+    whole[length++] = '\n';
+    int at = __atomic_fetch_add(&control->length, (int)length, __ATOMIC_SEQ_CST);
+    if (at + length < (ssize_t)sizeof control->unsynced)
+        memcpy(control->unsynced + at, whole, length);
+}
+
 static int syncing(int fd, int (*sync)(int))
 {
     struct stat facts;
@@ -182,6 +199,8 @@ static int syncing(int fd, int (*sync)(int))
     }
     if (is_data && error != EINTR && !find_failed(&facts, fd))
         failed[failed_next++ % FAILED] = (struct failed){fd, facts.st_dev, facts.st_ino};
+    if (error != EINTR)
+        note_unsynced(fd);
     errno = error;
     return -1;
 }
@@ -191,8 +210,12 @@ int fdatasync(int fd) { return syncing(fd, REAL(fdatasync)); }
 
 int syncfs(int fd)
 {
-    FAIL(SYNCFS, is_file_below(fd), -1);
-    return REAL(syncfs)(fd);
+    int error = is_file_below(fd) ? fault(SYNCFS) : 0;
+    if (!error)
+        return REAL(syncfs)(fd);
+    note_unsynced(fd);
+    errno = error;
+    return -1;
 }
 
 int close(int fd)
@@ -239,6 +262,23 @@ int unlink(const char *path)
     return REAL(unlink)(path);
 }
 
+/* A folder's items are read once; of several readings the first may fail. */
+static __thread DIR *opened;
+
+DIR *opendir(const char *path)
+{
+    FAIL(LIST, is_below(AT_FDCWD, path), NULL);
+    return opened = REAL(opendir)(path);
+}
+
+struct dirent64 *readdir64(DIR *folder)
+{
+    int is_first = folder == opened;
+    opened = NULL;
+    FAIL(ITEMS, is_first && is_file_below(dirfd(folder)), NULL);
+    return REAL(readdir64)(folder);
+}
+
 #define SIMPLE(type, name, parameters, arguments, call, is_ours, value) \
     type name parameters                                                \
     {                                                                   \
@@ -269,7 +309,7 @@ SIMPLE(int, fchmodat, (int at, const char *path, mode_t mode, int flags), (at, p
 SIMPLE(int, utimensat, (int at, const char *path, const struct timespec times[2], int flags),
        (at, path, times, flags), UTIME, is_below(at, path), -1)
 SIMPLE(int, ftruncate64, (int fd, off64_t size), (fd, size), TRUNCATE, is_file_below(fd), -1)
-SIMPLE(DIR *, opendir, (const char *path), (path), LIST, is_below(AT_FDCWD, path), NULL)
+SIMPLE(int, fstat64, (int fd, struct stat64 *facts), (fd, facts), FSTAT, is_file_below(fd), -1)
 SIMPLE(int, flock, (int fd, int operation), (fd, operation), LOCK, is_file_below(fd), -1)
 SIMPLE(int, stat64, (const char *path, struct stat64 *facts), (path, facts), STAT,
        is_below(AT_FDCWD, path), -1)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +49,7 @@ class World:
     out: Path
     spool: Spool = field(init=False)
     settings: dict[str, str] = field(default_factory=dict)
+    delivered: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.spool = Spool(self.ws / ".ai-agent-proxy")
@@ -72,6 +73,7 @@ class World:
 
     def reset(self) -> None:
         """Make all as new: an empty spool, no configuration."""
+        self.delivered.clear()
         for folder in (self.root, self.out):
             shutil.rmtree(folder, ignore_errors=True)
         self.config.mkdir(parents=True)
@@ -112,6 +114,7 @@ class World:
             body = {"messages": words, "channel": "telegram", "target": chat}
             raw = json.dumps(body).encode()
             put[self.spool.deliver(raw)] = raw
+        self.delivered += put.values()
         for message_id in put if state is not State.INBOX else ():
             name = f"{message_id}.json"
             here = self.spool.folder(State.INBOX) / name
@@ -161,22 +164,30 @@ class Stage:
         )
 
     def run(
-        self, program: str, *argv: str, stdin: str = "", stops: str = "", heals: str = ""
+        self,
+        program: str,
+        *argv: str,
+        stdin: str = "",
+        stops: str = "",
+        heals: str = "",
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> Ended:
         """Run a program to its end; SIGTERM tells it to stop when the file `stops` is there.
 
-        The disk is healed when the program has said `heals`.
+        The disk is healed when the program has said `heals`; `meanwhile` is called now and then.
         """
         world = self.world
         (self._streams / "in").write_text(stdin)
-        (self._streams / "out").write_text("")
+        for name in ("out", "err"):
+            (self._streams / name).write_text("")
         streams, seconds = str(self._streams), _PATIENCE
         request = {"program": program, "argv": argv, "env": world.variables, "cwd": str(world.out),
                    "streams": streams, "stops": stops, "seconds": seconds}  # fmt: skip
         assert self._forker.stdin and self._forker.stdout
         start = time.monotonic()
         print(json.dumps(request), file=self._forker.stdin, flush=True)
-        while not select.select([self._forker.stdout], [], [], 0.1)[0]:
+        while not select.select([self._forker.stdout], [], [], 0.05)[0]:
+            meanwhile()
             if heals and heals in (self._streams / "out").read_text("utf-8", "replace"):
                 self.control.heal()
         answer = json.loads(self._forker.stdout.readline())
@@ -186,6 +197,11 @@ class Stage:
             for name in ("out", "err")
         )
         return Ended(answer["code"], out, err, took)
+
+    @property
+    def err(self) -> str:
+        """What the program that runs has said to standard error so far."""
+        return (self._streams / "err").read_text("utf-8", "replace")
 
     def execute(self, program: str, *argv: str) -> Ended:
         """Run a program as units and people do, with all of its start: the same, but slowly."""
