@@ -50,6 +50,7 @@ _RESTLESS = frozenset((State.INBOX, State.ACTIVE, State.DEFERRED, State.HOLD))
 NO_FILE = frozenset((errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENXIO))
 
 _TOGETHER = 4  # messages from which one sync of the file system is quicker than one each
+_LOOKS = 4  # before it is said that there is no such message
 _CLOCK_TRUST = 366 * 86400.0  # an id further ahead than this is no clock's, but a made-up name
 
 
@@ -359,11 +360,15 @@ class Spool:
 
     def matches(self, print_: str) -> list[Entry]:
         """Find the messages whose id carries the fingerprint, oldest first."""
+        # Of a key that is new nothing is found: done/, which may be large, is read only once.
+        return self._marked(print_) or self._marked(print_, *_RESTLESS)
+
+    def _marked(self, print_: str, *states: State) -> list[Entry]:
         end = slice(ID_CHARS - PRINT_CHARS, ID_CHARS)
         return self._sorted(
             [
                 (state, name)
-                for state, names in self.everywhere()
+                for state, names in self.everywhere(*states)
                 for name in names
                 if name[end] == print_ and parse_name(name)
             ]
@@ -376,8 +381,12 @@ class Spool:
         """
         if not prefix:
             raise UsageError("an id cannot be empty")
-        # To be missed by both, a message must have moved back behind each of these looks.
-        found = self._look_for(prefix, states) or self._look_for(prefix, states)
+        found: list[Entry] = []
+        for look in range(_LOOKS):
+            time.sleep(look / 1000)
+            # To be missed by all, a message must have moved back behind each look.
+            if found := self._look_for(prefix, states):
+                break
         exact = [entry for entry in found if entry.id == prefix]
         if len({entry.id for entry in exact or found}) > 1:
             ids = ", ".join(entry.id for entry in found[:5])
