@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -34,9 +35,12 @@ from aap.copies import Copies
 from aap.delivery.reply import Way, send_reply
 from aap.inbox import Entry, Pause, Spool, end_pause, write_pause
 from aap.message import State
+from aap.mode import USER
 from aap.openclaw.document import read_document
 from aap.openclaw.setup import write as change_openclaw
 from aap.systemd import install, record, units
+from aap.systemd import uninstall as removal
+from aap.systemd.manager import Manager
 from aap.worker import hook
 from aap.worker.outage import Outage
 from aap.worker.sessions import Session, Slot
@@ -372,6 +376,7 @@ def session(scene: Scene) -> None:
     slot = Slot(root, None)
     write(root / "sessions" / "workspace.json", lambda: slot.write(Session("key", "a", 1.0)))
     write(root / "sessions" / "workspace.json", lambda: slot.write(Session("key", "b", 2.0)))
+    write(root / "sessions" / "workspace.json", lambda: _aap(scene, "agent", "init"))
 
 
 def outage(scene: Scene) -> None:
@@ -514,6 +519,29 @@ def installed(scene: Scene) -> None:
             installation._undo.pop_all()
 
 
+def uninstall(scene: Scene) -> None:
+    """Units that are deleted must not be there again, and start."""
+    home = scene.folder / "home"
+    places = {"XDG_DATA_HOME": str(home / "share"), "XDG_CONFIG_HOME": str(home / "config")}
+    before = dict(os.environ)
+    os.environ.update(places)
+    try:
+        folder = record.unit_folder(USER)
+        files.make_folder(folder)
+        units = [folder / "aap-api.service", folder / "aap-api.socket"]
+        for unit in units:
+            write(unit, partial(files.write_atomic, unit, b"[Unit]\n"))
+        scene.start()
+        for unit in units:
+            _say(begin=f"file {unit.name}", to=[ABSENT])
+        removal._delete(Manager(USER), None)
+        for unit in units:
+            _say(end=f"file {unit.name}")
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def key_file(scene: Scene) -> None:
     """`aap key new` and `revoke`."""
     scene.start()
@@ -585,11 +613,13 @@ def commands(scene: Scene) -> None:
 
 
 def _command(scene: Scene, *words: str, stdin: bytes = b"") -> None:
+    _aap(scene, "inbox", *words, stdin=stdin)
+
+
+def _aap(scene: Scene, *words: str, stdin: bytes = b"") -> None:
     program = str(Path(sys.executable).with_name("aap"))
     environment = _environment() | {"AAP_WORKSPACE": str(scene.folder)}
-    subprocess.run(
-        [program, "inbox", *words], input=stdin, env=environment, check=True, capture_output=True
-    )
+    subprocess.run([program, *words], input=stdin, env=environment, check=True, capture_output=True)
 
 
 def worker(scene: Scene) -> None:
@@ -653,8 +683,8 @@ SCENES = {
     for each in (
         create, deliver, commit_few, commit_many, discard, adopt, put_aside, settle,
         settle_waiting, defer, admit, fail, hold, retry_done, give_back, recover, mend, together,
-        remove, prune, note, reply, pause, session, outage, cache, usage, settings, key_file,
-        workspaces, api, commands, worker,
+        remove, prune, note, reply, pause, session, outage, cache, usage, settings, uninstall,
+        key_file, workspaces, api, commands, worker,
         api_crowd, worker_fails, worker_gives_up, told, trim, edited, imported, copied, gateway,
         installed,
     )
