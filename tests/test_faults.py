@@ -97,6 +97,7 @@ _ONCE_WRONG = frozenset((
     "aap config set, 16. stat EIO",
     "aap config set, from 2. on fsync EIO",
     "aap context append, 2. fsync EIO",
+    "aap context rewrite again, 2. list EACCES",
     "aap context rewrite, from 4. on fsync EIO",
     "aap done all, 2. fsync EIO",
     "aap done, 1. fsync EIO",

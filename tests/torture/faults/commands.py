@@ -189,6 +189,19 @@ def _one_block(world: World) -> str:
     return str(path)
 
 
+def _an_older_generation(world: World) -> str:
+    file = _one_block(world)
+    (world.spool.root / "context/cache.1.txt").write_text("older")
+    return file
+
+
+def _is_rewritten_once_more(world: World) -> Iterator[str]:
+    yield from _blocks("first, shorter")(world)
+    kept = (world.spool.root / "context/cache.1.txt").read_text()
+    if kept != "older":
+        yield f"an older generation was written over by {kept!r}"
+
+
 def _blocks(*texts: str) -> Callable[[World], Iterator[str]]:
     def holds(world: World) -> bool:
         return tuple(block.text for block in Cache(world.spool.root).blocks()) == texts
@@ -307,6 +320,8 @@ COMMANDS = (
             _one_block, _blocks("first", "more"), twice=_blocks("first", "more", "more")),
     Command("context rewrite", ("context", "rewrite", "ID"),
             _one_block, _blocks("first, shorter")),
+    Command("context rewrite again", ("context", "rewrite", "ID"),
+            _an_older_generation, _is_rewritten_once_more),
     Command("skills install", ("skills", "install"),
             _nothing, _expect("the skills are there", _has_skills)),
     Command("agent init", ("agent", "init"),
