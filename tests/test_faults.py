@@ -112,6 +112,7 @@ _ONCE_WRONG = frozenset((
     "aap reply, 3. close EIO",
     "aap resume, 1. fsync EIO",
     "aap retry, 1. fsync EIO",
+    "aap config unset secret, 9. stat EIO",
     "aap workspace add, from 18. on open EIO",
     "aap workspace rm, 3. list EIO",
     "aap workspace use, from 2. on fsync EIO",

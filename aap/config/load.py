@@ -453,8 +453,12 @@ def _named_layer(name: str, registry: Registry, file: Path) -> _Layer:
 
 
 def _file_layer(folder: Path, files: _Files) -> _Layer:
-    with identity.acting_for(folder):
-        return files.layer(workspace_file(folder), "workspace")
+    file = workspace_file(folder)
+    try:
+        with identity.acting_for(folder):
+            return files.layer(file, "workspace")
+    except OSError as error:  # of the way to it
+        raise unreadable(file, error) from None
 
 
 def _shared_layer(main: Path) -> _Layer:
