@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
@@ -11,20 +12,27 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from fixtures import bodies as samples
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from aap import bodies, log, message
 from aap.agents import Ended, find_agent
+from aap.api.app import App, Policy
 from aap.api.body import peek, peek_agent, peek_request
+from aap.api.intake import Intake, Stored
+from aap.api.journal import Journal
 from aap.api.problems import BadRequestError
-from aap.config import envfile, keys
+from aap.api.retries import Retry
+from aap.config import SETTINGS, envfile, keys, load, store
+from aap.config.keys import CLIENT, Key, KeyRing
 from aap.context import blocks
-from aap.errors import ConfigError
+from aap.errors import ConfigError, NotFoundError
 from aap.openclaw import json5
 from torture.proof import Proof
 
@@ -69,6 +77,96 @@ def read_settings(raw: bytes) -> None:
         parsed = envfile.parse(envfile.decode(raw, "x"), "x")
         for finding in parsed.findings:
             str(finding).encode()
+
+
+def read_value(raw: bytes) -> None:
+    """Read one setting, whose number comes first, from a file and from a variable."""
+    key = KEYS[raw[0] % len(KEYS)] if raw else KEYS[0]
+    written = raw[1:].decode("utf-8", "replace")
+    with suppress(ConfigError):  # `config set` writes no control characters; an editor does
+        load_value(key, written, {}, f"{key}={store.quote(written)}\n")
+    with suppress(ConfigError, NotFoundError):
+        load(environ=NO_HOME, draft=(DRAFT, f"{key}={written}\n"))
+    given = os.fsdecode(raw[1:].replace(b"\0", b""))
+    load_value(key, given, {f"AAP_{key}": given})
+
+
+def load_value(key: str, value: str, environ: dict[str, str], text: str = "") -> None:
+    """Load settings of which one is given; a secret is in no error."""
+    try:
+        found = load(environ=NO_HOME | environ, draft=(DRAFT, text))
+    except (ConfigError, NotFoundError) as error:
+        said = f"{error} {error.hint}"
+        said.encode("utf-8", "surrogateescape")
+        # One that is long enough not to be a part of what is said anyway.
+        assert not (SETTINGS[key].secret and len(value) > 8 and value in said)
+    else:
+        assert found.origins[key].text == value or key == "WORKSPACE"  # a name is no path
+        repr(found.settings).encode("utf-8", "surrogateescape")
+
+
+class Nowhere:
+    """Stands where an intake does, and keeps nothing."""
+
+    name = "main"
+
+    async def put(self, raw: bytes, retry: Retry | None) -> Stored:
+        """Take a message."""
+        if retry is not None:
+            retry.print_of(raw)
+        return Stored("1jb3k5m9q2xw7c4e8r0t")
+
+
+class Silence(Journal):
+    """Tells nothing, and takes no fault for an answer."""
+
+    def event(self, *_: object, **__: object) -> None:
+        """Tell nothing."""
+
+    def fault(self, error: BaseException) -> None:
+        """Let the fault be seen."""
+        raise error
+
+
+class Head:
+    """Parses the head of a request with the parser that the API has."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.fields: list[tuple[bytes, bytes]] = []
+        self.is_whole = False
+        with suppress(HttpParserError, HttpParserUpgrade):
+            HttpRequestParser(self).feed_data(b"POST /x HTTP/1.1\r\n" + raw + b"\r\n\r\n")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a field, as uvicorn does."""
+        self.fields.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """See that the parser took it."""
+        self.is_whole = True
+
+
+def read_head(raw: bytes) -> None:
+    """Answer requests with such a head, where keys are needed and where none are."""
+    head = Head(raw)
+    for app in APPS if head.is_whole else ():
+        for path in ("/v1/chat/completions", "/agent-inbox"):
+            assert answer(app, path, head.fields) in {200, 400, 401, 403, 404, 413, 415}
+
+
+def answer(app: App, path: str, fields: list[tuple[bytes, bytes]]) -> int:
+    """Return the status of what an app answers."""
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b'{"prompt":"x"}'}
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    head = {"type": "http", "method": "POST", "http_version": "1.1", "path": path}
+    LOOP.run_until_complete(app({**head, "headers": fields}, receive, send))
+    return int(sent[0]["status"])
 
 
 def read_keys(raw: bytes) -> None:
@@ -124,6 +222,40 @@ def read_log(raw: bytes) -> None:
         log.parse_line(line)
 
 
+KEYS = tuple(SETTINGS)
+DRAFT = Path("/nonexistent/aap.conf")
+NO_HOME = {"HOME": "/nonexistent", "AAP_CONFIG": str(DRAFT)}
+LOOP = asyncio.new_event_loop()
+APPS = [
+    App({"main": cast("Intake", Nowhere())}, KeyRing(ring), Policy(a2a_key="agents"), Silence())
+    for ring in ({}, {"phone": Key(sha256(b"right").digest(), CLIENT)})
+]
+HEADS = tuple(
+    b"Host: x\r\n" + field
+    for field in (
+        b"Origin: http://[::1]:7011",
+        b"Content-Length: 14",
+        b"Authorization: Bearer right",
+        b"Authorization: bearer agents\r\nTransfer-Encoding: chunked",
+        b"Content-Type: application/json; charset=utf-8",
+        b"Content-Encoding: identity",
+        b"Idempotency-Key: abc",
+        b"X-Stainless-Retry-Count: 1",
+    )
+)
+FIELDS = (
+    b"\r\n", b":", b": ", b",", b"//", b"[", b"]", b"@", b"localhost", b"127.0.0.1", b"::1", b"0",
+    b"9" * 20, b"9" * 5000, "²٣".encode(), b"\xb2", b"\xff", b"\x00", b"\t", b"Bearer ", b"null",
+    b"\r\nHost: ", b"\r\nOrigin: ", b"\r\nAuthorization: ", b"\r\nContent-Length: ", b"x" * 300,
+    b"\r\nContent-Type: ", b"\r\nContent-Encoding: ", b"\r\nTransfer-Encoding: ",
+    b"\r\nIdempotency-Key: ", b"\r\nX-Stainless-Retry-Count: ",
+)  # fmt: skip
+VALUES = (
+    b"0", b"-1", b"1.5", b"1e400", b"inf", b"nan", b"9" * 5000, b"K", b"M", b"s", b"m", b"h", b"d",
+    b"0x10", b"1_0", "²٣".encode(), b"%", b"~", b"~nobody/x", b"/", b"..", b"\x00", b"\n", b"\r",
+    b"\xff", b"'", b'"', b"\\", b"$", b" ", b"#", b",", b":", b"::1", b"0.0.0.0", b"localhost",
+    b"true", b"off", b"x" * 5000, b"codex exec -", b"{}", b"unix:", b"[",
+)  # fmt: skip
 WORDS = (
     b'"', b"'", b"\\", b"{", b"}", b"[", b"]", b":", b",", b"\n", b"\r\n", b" ", b"\t", b"\x00",
     b"=", b"#", b"//", b"/*", b"*/", b"null", b"true", b"-", b"+", b"0", b"9" * 20, b"1e999",
@@ -159,6 +291,12 @@ TARGETS = {
         ("role", "content", "type", "text", "user", "system", "input_text", "metadata"),
     ),
     "config": Target(read_settings, (CONFIG,), (*WORDS, b"PORT=", b"export ", b"WORKDIR=")),
+    "value": Target(
+        read_value,
+        tuple(bytes([at]) + row.default.encode() for at, row in enumerate(SETTINGS.values())),
+        VALUES,
+    ),
+    "head": Target(read_head, HEADS, FIELDS),
     "keys": Target(read_keys, (b"phone sha256:" + b"0" * 64 + b" admin\n",), (*WORDS, b" enqueue")),
     "name": Target(
         read_name,
