@@ -64,6 +64,21 @@ def test_uninstall_leaves_messages_and_with_purge_nothing(machine: Machine) -> N
         assert machine.run(["id", "aap"], check=False).returncode != 0
 
 
+def test_nothing_is_installed_that_is_open_to_the_network_without_a_key(machine: Machine) -> None:
+    before = tree(machine)
+    machine.run(["mkdir", "-p", "/etc/aap"])
+    machine.path("/etc/aap/aap.conf").write_text("HOST=0.0.0.0\n")
+    try:
+        refused = machine.run([machine.aap, "install", "--system"], check=False)
+        assert refused.returncode == Exit.BAD_CONFIG
+        assert "0.0.0.0" in refused.stderr
+        assert "aap key new" in refused.stderr
+        assert machine.systemctl("list-unit-files", "--no-legend", "aap*", check=False) == ""
+    finally:
+        machine.run(["rm", "-r", "/etc/aap"])
+    assert tree(machine) == before
+
+
 def test_the_account_stays_while_a_removed_workspace_holds_files_of_it(machine: Machine) -> None:
     before = tree(machine)
     with installed(machine) as system:
