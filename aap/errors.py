@@ -125,6 +125,14 @@ class FormatError(AapError):
     code = Exit.BAD_CONFIG
 
 
+def unreadable(path: object, error: OSError) -> ConfigError:
+    """Make the error for a file that is there and cannot be read."""
+    made = ConfigError(f"{path} cannot be read: {error.strerror}", hint=f"ls -ld {path}")
+    if not isinstance(error, FileNotFoundError):
+        made.code = exit_of(error)
+    return made
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return which of `known` was probably meant by `word`, or an empty string."""
     from difflib import get_close_matches  # for mistakes alone

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aap.config.table import NAMES, SETTINGS, nearest_key
-from aap.errors import ConfigError, exit_of
+from aap.errors import ConfigError, unreadable
 
 BLANKS = " \t"
 NEWLINES = "\n\r"
@@ -410,14 +410,6 @@ def read_text(path: Path) -> str:
         raise
     except OSError as error:
         raise unreadable(path, error) from None
-
-
-def unreadable(path: Path, error: OSError) -> ConfigError:
-    """Make the error for a file that is there and cannot be read."""
-    made = ConfigError(f"{path} cannot be read: {error.strerror}", hint=f"ls -ld {path}")
-    if not isinstance(error, FileNotFoundError):
-        made.code = exit_of(error)
-    return made
 
 
 def decode(data: bytes, where: str) -> str:

@@ -18,10 +18,10 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-from aap.config.envfile import DoubtfulConfigError, Finding, read_text, unreadable
+from aap.config.envfile import DoubtfulConfigError, Finding, read_text
 from aap.config.files import locked, real_file, write_private
 from aap.config.load import SAMPLE_KEY
-from aap.errors import ConfigError, NotFoundError, UsageError, did_you_mean
+from aap.errors import ConfigError, NotFoundError, UsageError, did_you_mean, unreadable
 
 PLAIN_NAME = "API_KEY"
 """The name of the key that a configuration file holds in plain."""

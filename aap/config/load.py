@@ -37,7 +37,6 @@ from aap.config.envfile import (
     decode,
     parse,
     read_bytes,
-    unreadable,
 )
 from aap.config.paths import (
     secrets_folder,
@@ -48,7 +47,7 @@ from aap.config.paths import (
 )
 from aap.config.registry import MAIN, Registry, is_name, read_registry
 from aap.config.table import NAMES, SETTINGS, Setting, Settings, Value, nearest_key
-from aap.errors import ConfigError, NotFoundError, PermissionDeniedError
+from aap.errors import ConfigError, NotFoundError, PermissionDeniedError, unreadable
 from aap.mode import SYSTEM, SYSTEM_RECORD, SYSTEM_WORKSPACE, VARIABLE, as_root, find_mode
 
 TYPE_CHECKING = False

@@ -18,13 +18,12 @@ from aap.config.envfile import (
     parse,
     read_text,
     show_line,
-    unreadable,
 )
 from aap.config.keys import add_key
 from aap.config.load import SAMPLE_KEY
 from aap.config.store import set_secret, set_value
 from aap.config.table import NAMES, SETTINGS, is_loopback
-from aap.errors import ConfigError
+from aap.errors import ConfigError, unreadable
 
 KEY_NAME = "imported"
 

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aap.config.envfile import unreadable
-from aap.errors import ConfigError, NotFoundError
+from aap.errors import ConfigError, NotFoundError, unreadable
 from aap.openclaw.json5 import Json5Error, Node, parse
 
 _INCLUDE = "$include"

@@ -14,6 +14,7 @@ from harness.wait import wait_until
 from harness.workbench import Bench
 
 import aap
+from aap import blank
 
 Make = Callable[..., bytes]
 
@@ -27,6 +28,7 @@ def start(bench: Bench, *before: str, cwd: Path | None = None) -> subprocess.Pop
 
 
 def test_a_unit_stays_for_what_comes_one_by_one(bench: Bench, message: Make) -> None:
+    blank.make(bench.workspace)  # as `aap install` does: a worker makes it, and way for the next
     bench.agent("true")
     bench.spool.deliver(message("hello"))
     began = time.monotonic()

@@ -45,6 +45,7 @@ def try_cases(cases: Sequence[Case], end: float = _NEVER) -> Found:
         if time.monotonic() > end or len(wrong) > _ENOUGH:
             break
         tally["tried"] += 1
+        tally["tried once"] += not case.fault.lasts
         wrong += [f"{case.name}: {what}" for what in case.run(tally)]
         if tally["tried"] % _TELL_EVERY == 0:
             print(f"      {tally['tried']} of {len(cases)} are tried", flush=True)
@@ -77,6 +78,8 @@ def _tell(name: str, tally: Tally, wrong: Sequence[str]) -> bool:
     print(f"   {name}: {len(wrong)} wrong: {figures}", flush=True)
     if tally["tried"] < tally["cases"]:
         print(f"      sampled: {tally['tried']} of {tally['cases']}, by chance", flush=True)
+        once = "all" if tally["tried once"] == tally["fail once"] else "not all"
+        print(f"      {once} of {tally['fail once']} calls that fail once", flush=True)
     for what in wrong[:10]:
         print(f"      {what[:1000]}", flush=True)
     return not wrong
@@ -104,6 +107,7 @@ def _run_share(share: int, *, shares: int, end: float) -> dict[str, Found]:
             # By name: the parts fit together, though each counts the calls itself.
             mine = [case for case in cases if crc32(case.name.encode()) % shares == share]
             random.shuffle(mine)
+            mine.sort(key=lambda case: case.fault.lasts)  # what fails once comes first
             now = time.monotonic()
             until = now + (end - now) * _PART[name]
             found[name] = _of_all(mine, try_cases(mine, until))
@@ -112,7 +116,8 @@ def _run_share(share: int, *, shares: int, end: float) -> dict[str, Found]:
 
 def _of_all(cases: Sequence[Case], found: Found) -> Found:
     tally, wrong = found
-    return Tally({"cases": len(cases)}) + tally, wrong
+    once = sum(not case.fault.lasts for case in cases)
+    return Tally({"cases": len(cases), "fail once": once}) + tally, wrong
 
 
 def _run(minutes: float) -> bool:

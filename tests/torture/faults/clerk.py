@@ -188,4 +188,4 @@ def cases(stage: Stage, commands: Iterable[Command], *, for_ever: bool) -> Itera
         after = stage.world.snapshot()
         for fault in plan(counts, for_ever=for_ever):
             run = partial(try_command, stage, command, after, fault)
-            yield Case(f"aap {command.name}, {fault}", run)
+            yield Case(f"aap {command.name}, {fault}", fault, run)

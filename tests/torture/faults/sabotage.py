@@ -80,6 +80,11 @@ class Fault(NamedTuple):
         return f"{since} {self.call} {name}"
 
     @property
+    def lasts(self) -> bool:
+        """Whether it happens from then on, and not once."""
+        return self.count == FOR_EVER
+
+    @property
     def is_harmless(self) -> bool:
         """Whether a program must not even notice."""
         return self.error in (SHORT, errno.EINTR) and self.count < FOR_EVER
@@ -94,6 +99,7 @@ class Case(NamedTuple):
     """A program and the fault that it meets. `run` counts in its tally, and says what was wrong."""
 
     name: str
+    fault: Fault
     run: Callable[[Counter[str]], Iterator[str]]
 
 

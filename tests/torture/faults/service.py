@@ -174,7 +174,8 @@ def cases(server: Service, *, for_ever: bool) -> Iterator[Case]:
         with server.control.armed():
             send()
         for fault in plan(server.control.counts, for_ever=for_ever):
-            yield Case(f"api {name}, {fault}", partial(_try, server, begin, judge, fault))
+            run = partial(_try, server, begin, judge, fault)
+            yield Case(f"api {name}, {fault}", fault, run)
 
 
 def _requests(server: Service) -> Iterator[tuple[str, Begin, Judge]]:

@@ -315,4 +315,4 @@ def cases(stage: Stage, shifts: Iterable[Shift], *, for_ever: bool) -> Iterator[
     for shift in shifts:
         for fault in plan(count_calls(stage, shift), for_ever=for_ever):
             name = f"{shift.program} {shift.name}, {fault}"
-            yield Case(name, partial(try_shift, stage, shift, fault))
+            yield Case(name, fault, partial(try_shift, stage, shift, fault))

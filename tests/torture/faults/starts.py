@@ -123,4 +123,4 @@ def cases(stage: Stage, *, for_ever: bool) -> Iterator[Case]:
     for start in STARTS:
         for fault in plan(count_calls(stage, start), for_ever=for_ever):
             run = partial(try_start, stage, start, fault)
-            yield Case(f"api start {start.name}, {fault}", run)
+            yield Case(f"api start {start.name}, {fault}", fault, run)
