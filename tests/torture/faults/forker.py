@@ -24,6 +24,14 @@ import aap
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LEFT_OUT = ("aap.api", "aap.agents.echo")
+# What a worker waits for something to pass: thousands of times a second, and not of ten.
+_WAITS = (
+    ("aap.worker.worker", "_DISK_POLL", 0.1),
+    ("aap.worker.worker", "_OUTAGE_POLL", 0.02),
+    ("aap.worker.outage", "FIRST_DELAY", 0.1),
+    ("aap.worker.batch", "_PATIENCE", 0.2),
+    ("aap.worker.batch", "_LOOK_AGAIN", 0.02),
+)
 
 
 def _import_all() -> None:
@@ -87,7 +95,8 @@ def _wait(pid: int, stops: str, seconds: float) -> int:
 def main() -> None:
     """Serve until the end of standard input."""
     _import_all()
-    sys.modules["aap.worker.worker"].__dict__["_DISK_POLL"] = 0.1  # thousands of times a second
+    for module, name, seconds in _WAITS:
+        setattr(sys.modules[module], name, seconds)
     # Our own streams stay out of the children's way.
     answers = os.fdopen(os.dup(1), "w")
     for line in os.fdopen(os.dup(0)):
