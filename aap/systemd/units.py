@@ -134,8 +134,12 @@ def render(plan: Plan) -> dict[str, str]:
     for path in plan.workspaces.values():
         inbox = quote(f"-{path}/{SPOOL_FOLDER}/inbox")
         texts[drop_in(path)] = _fill(_template("workspace.conf"), words, {"INBOX": inbox})
-        if others := _others(plan, path):
-            texts[others_drop_in(path)] = _fill(_template("others.conf"), words, {"OTHERS": others})
+        others = _others(plan, path)
+        own = {"others"} if others else set()
+        own |= {"quoted"} if set(str(path)) & set("'\"") else set()
+        if own:
+            text = _fill(_template("others.conf"), words | own, {"OTHERS": others})
+            texts[others_drop_in(path)] = text
     if plan.mode == SYSTEM:
         texts |= account_files()
     return texts
@@ -153,7 +157,7 @@ def drop_in(workspace: Path) -> str:
 
 
 def others_drop_in(workspace: Path) -> str:
-    """Name the file that has the worker of `workspace` leave the others as they are."""
+    """Name the file of what the worker of `workspace` alone must be told, such as of the others."""
     return f"{worker_service(workspace)}.d/others.conf"
 
 

@@ -133,7 +133,15 @@ def test_directives_follow_the_version_of_systemd() -> None:
 def test_nothing_of_the_template_language_is_left(plan: Plan) -> None:
     for text in units.render(plan).values():
         assert not re.search(r"@[A-Z_]+@|^\?", text, re.MULTILINE)
-        assert not re.search(r"=\s*$", text.replace("CapabilityBoundingSet=", ""), re.MULTILINE)
+        filled = re.sub("^(CapabilityBoundingSet|BindPaths)=$", "", text, flags=re.MULTILINE)
+        assert not re.search(r"=\s*$", filled, re.MULTILINE)
+
+
+def test_a_workspace_with_a_quote_in_its_path_is_not_bound() -> None:
+    folders = {"main": Path("/home/ann/work"), "other": Path("/home/ann/it's mine")}
+    texts = units.render(replace(PLAN, workspaces=folders))
+    assert "BindPaths" not in texts[units.others_drop_in(folders["main"])]
+    assert "\nBindPaths=\nReadWritePaths=%f\n" in texts[units.others_drop_in(folders["other"])]
 
 
 @pytest.mark.parametrize("mode", [USER, SYSTEM])
@@ -156,6 +164,7 @@ def test_the_worker_hides_the_secrets_and_the_way_to_the_manager() -> None:
 def test_only_the_workspaces_inbox_is_opened_for_the_api() -> None:
     texts = units.render(PLAN)
     assert "ReadWritePaths=" not in texts["aap-api.service"]
-    own = [line for name in texts for line in texts[name].splitlines() if name.endswith(".conf")]
+    of_api = [name for name in texts if name.startswith(f"{units.API}.d/")]
+    own = [line for name in of_api for line in texts[name].splitlines()]
     paths = [line for line in own if line.startswith("ReadWritePaths=")]
     assert paths == ['ReadWritePaths="-/home/ann/my w$ör%%ks \\"\'\\\\-.d/.ai-agent-proxy/inbox"']

@@ -202,7 +202,10 @@ def try_shift(stage: Stage, shift: Shift, fault: Fault, tally: Counter[str]) -> 
         yield f"left behind: {left}"
     if not ended.code and shift.program == "worker" and not _is_told(ended, shift, fault):
         yield from _misplaced(world, bodies, shift.after)
-    yield from _judge_syncs(stage, shift, ended)
+    if not (fault.call == CHANGE and fault.lasts):  # when nothing can be taken back any more
+        yield from _judge_syncs(stage, shift, ended)
+    if _is_refused(ended, fault):
+        shift = shift._replace(after=State.FAILED)
     yield from _heal(stage, shift, bodies, tally)
 
 
@@ -222,7 +225,13 @@ def _judge(ended: Ended, shift: Shift, fault: Fault, world: World) -> Iterator[s
 def _is_told(ended: Ended, shift: Shift, fault: Fault) -> bool:
     """Whether a file that cannot be moved is named; not by each sweep, but when it falls due."""
     silent = shift.name == "sweep" and fault.error == errno.EACCES
-    return silent or "worker stuck" in ended.said
+    return silent or "worker stuck" in ended.said or _is_refused(ended, fault)
+
+
+def _is_refused(ended: Ended, fault: Fault) -> bool:
+    """Whether a foreign file that we may not read is put aside, for a person to look at."""
+    told = "name=by-hand.json" in ended.said and "put-aside" in ended.said
+    return told and fault.error == errno.EACCES
 
 
 # What need not be synced: it is told for convenience, or what is lost is made anew.
