@@ -17,6 +17,7 @@ from torture.proof import Proof, UnableError
 SUITE = "trixie"
 CHECKOUT = Path(__file__).parents[2]
 ROOT = CHECKOUT / ".cache/debian13"
+LOG = CHECKOUT / ".cache/debian13.log"
 TESTS = CHECKOUT / "tests/systemd"
 # What needs programs of this machine that Debian 13 is not given: node, for the agents.
 NOTHING = 5  # pytest's exit code where no test is chosen
@@ -44,7 +45,8 @@ def versions(root: Path) -> str:
 def _run(_minutes: float) -> bool:
     """Takes the time it takes."""
     root = make_root()
-    print(f"   {versions(root)}", flush=True)
+    LOG.unlink(missing_ok=True)
+    print(f"   {versions(root)}; all that the tests print is in {LOG}", flush=True)
     chosen = sorted(path for path in TESTS.glob("test_*.py") if path.name not in LEFT_OUT)
     # As scripts/test runs them.
     beside = _run_tests(root, chosen, "-n", "2", "--dist", "loadfile", "--alone", "leave")
@@ -58,6 +60,8 @@ def _run_tests(root: Path, chosen: list[Path], *options: str) -> bool:
     done = subprocess.run(
         pytest, cwd=CHECKOUT, env=environ, capture_output=True, text=True, check=False
     )
+    with LOG.open("a") as log:  # why a test failed
+        log.write(done.stdout)
     lines = done.stdout.splitlines()
     for line in (each for each in lines if each.startswith(("FAILED", "ERROR", "SKIPPED"))):
         print(f"      {line}")
