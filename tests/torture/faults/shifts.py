@@ -202,8 +202,7 @@ def try_shift(stage: Stage, shift: Shift, fault: Fault, tally: Counter[str]) -> 
         yield f"left behind: {left}"
     if not ended.code and shift.program == "worker" and not _is_told(ended, shift, fault):
         yield from _misplaced(world, bodies, shift.after)
-    if not (fault.call == CHANGE and fault.lasts):  # when nothing can be taken back any more
-        yield from _judge_syncs(stage, shift, ended)
+    yield from _judge_syncs(stage, shift, ended, fault)
     if _is_refused(ended, fault):
         shift = shift._replace(after=State.FAILED)
     yield from _heal(stage, shift, bodies, tally)
@@ -243,13 +242,14 @@ _MAY_BE_UNSYNCED = {
 }
 
 
-def _judge_syncs(stage: Stage, shift: Shift, ended: Ended) -> Iterator[str]:
+def _judge_syncs(stage: Stage, shift: Shift, ended: Ended, fault: Fault) -> Iterator[str]:
     if stage.control.trusted:
         yield "a file was trusted after its fsync failed"
     if ended.code or "not-settled" in ended.out:  # and was settled in the end, with other syncs
         return
     if shift.program == "hook":  # whose claim was taken back then, of which nobody was told
-        if stage.control.unsynced and not stage.world.spool.count(State.INBOX):
+        is_dead = fault.call == CHANGE and fault.lasts  # then nothing can be taken back either
+        if stage.control.unsynced and not is_dead and not stage.world.spool.count(State.INBOX):
             yield "it has claimed what it could not sync"
         return
     root = stage.world.spool.root
