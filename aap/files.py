@@ -135,14 +135,20 @@ def remove_empty(folders: list[Path]) -> None:
             folder.rmdir()
 
 
-def remove(path: Path) -> None:
+def remove(path: Path, *, missing_ok: bool = False) -> None:
     """Delete a file, durably: else a power cut might bring a secret, or a unit, back in force.
 
-    If it raises, the file is back, as far as the disk lets it. What comes back after a power
-    cut has a hidden name, which `sweep_drafts` knows.
+    Raises FileNotFoundError if it is not there, unless it need not be. After any other
+    OSError the file is back, as far as the disk lets it. What comes back after a power cut
+    has a hidden name, which `sweep_drafts` knows.
     """
     hidden = _beside(path, _OLD)
-    path.rename(hidden)
+    try:
+        path.rename(hidden)
+    except FileNotFoundError:
+        if missing_ok:
+            return
+        raise
     try:
         fsync_folder(path.parent)
     except OSError:

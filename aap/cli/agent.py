@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,8 +80,7 @@ def init(place: Place, *, conversation: str | None = None) -> int:
     forgotten = 0
     for path in _slots(place):
         if conversation is None or _belongs(path, conversation):
-            with suppress(FileNotFoundError):
-                files.remove(path)
+            files.remove(path, missing_ok=True)
             forgotten += 1
     if conversation is not None and not forgotten:
         raise NotFoundError(f"no session of {conversation!r}", hint="aap agent show")

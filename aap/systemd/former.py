@@ -36,8 +36,7 @@ def add(folders: Iterable[Path]) -> None:
 
 def forget() -> None:
     """Forget all: there is no account any more."""
-    with suppress(FileNotFoundError):
-        files.remove(FILE)
+    files.remove(FILE, missing_ok=True)
     identity.remove_empty([SYSTEM_CONFIG])
 
 

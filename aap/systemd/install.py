@@ -285,8 +285,7 @@ class _Installation:
     def _replace(self, name: str, text: str | None) -> None:
         path = self._folder / name
         if text is None:
-            with suppress(FileNotFoundError):
-                files.remove(path)
+            files.remove(path, missing_ok=True)
             return
         files.make_folder(path.parent, files.FOLDER_MODE if self._plan.mode == USER else 0o755)
         files.write_atomic(path, text.encode(), UNIT_MODE)

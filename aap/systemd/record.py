@@ -110,5 +110,4 @@ def write(record: Record) -> None:
 
 def remove(mode: str) -> None:
     """Forget the record."""
-    with suppress(FileNotFoundError):
-        files.remove(record_file(mode))
+    files.remove(record_file(mode), missing_ok=True)
