@@ -119,6 +119,7 @@ CHUNKING = {
     "a size beyond 64 bits": Shape(LINE + CHUNKED + HUGE + b"\r\n{}\r\n0\r\n\r\n" + INNER),
     "a size that wraps to 2": Shape(LINE + CHUNKED + b"10000000000000002\r\n{}\r\n0\r\n\r\n"),
     "a size of nearly 64 bits": Shape(LINE + CHUNKED + b"fffffffffffffff0\r\n{}", ()),
+    "a size with 5,000 zeros in front": _two(LINE + CHUNKED + b"0" * 5000 + CHUNKS),
     "no size": Shape(LINE + CHUNKED + b"\r\n{}\r\n0\r\n\r\n" + INNER),
     "a blank behind a size": Shape(LINE + CHUNKED + b"2 \r\n{}\r\n0\r\n\r\n" + INNER),
     "a blank before a size": Shape(LINE + CHUNKED + b" 2\r\n{}\r\n0\r\n\r\n" + INNER),
