@@ -47,8 +47,12 @@ class Map:
     """
 
     def __init__(self) -> None:
+        import mmap
+
         self.count = 0
-        self._bits = bytearray(_PLACES >> 3)
+        # Pages of its own: malloc would put the second such block into the heap, and each
+        # time that it is forgotten leave a hole, which smaller ones then settle in.
+        self._bits = mmap.mmap(-1, _PLACES >> 3, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
     def add(self, print_: str) -> None:
         """Note a fingerprint."""
