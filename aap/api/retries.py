@@ -51,8 +51,10 @@ class Map:
 
         self.count = 0
         # Pages of its own: malloc would put the second such block into the heap, and each
-        # time that it is forgotten leave a hole, which smaller ones then settle in.
-        self._bits = mmap.mmap(-1, _PLACES >> 3, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        # time that it is forgotten leave a hole, which smaller ones then settle in. All are
+        # there from the start, so that what it takes is seen at once.
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
+        self._bits = mmap.mmap(-1, _PLACES >> 3, flags=flags)
 
     def add(self, print_: str) -> None:
         """Note a fingerprint."""
