@@ -22,11 +22,16 @@ def make(workspace: Path) -> bool:
     if os.path.lexists(file):
         return False
     try:
-        with files.new_file(file) as fd:
+        with files.naming(file), files.new_file(file) as fd:
             files.write_all(fd, TEXT)
     except FileExistsError:
         return False
-    files.fsync_folder(workspace)
+    try:
+        files.fsync_folder(workspace)
+    except OSError:
+        with suppress(OSError):
+            file.unlink()
+        raise
     return True
 
 

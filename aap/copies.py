@@ -37,7 +37,8 @@ class Copies:
 
     `whole` tells of a path which part of it is aap's alone, such as a skill's folder: a link
     in its place leads to what is not ours to write. `adopts` is whether an equal file that
-    somebody else put there counts as a copy, to be taken away in the end.
+    somebody else put there counts as a copy, to be taken away in the end. Raises OSError where
+    the manifest is there, but cannot be read now.
     """
 
     def __init__(
@@ -170,5 +171,5 @@ def _read_manifest(path: Path) -> tuple[dict[str, str], list[Path]]:
         known = {str(name): str(mark) for name, mark in facts["files"].items()}
         folders = [Path(str(each)) for each in facts.get("folders", ())]
         return {name: mark for name, mark in known.items() if ".." not in name}, folders
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return {}, []

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from aap import SPOOL_FOLDER, WORKSPACE_FILE, files, identity
 from aap.cli import output
 from aap.cli.place import Place
-from aap.errors import Exit, PermissionDeniedError, UsageError
+from aap.errors import AapError, Exit, PermissionDeniedError, UsageError
 from aap.message import State
 from aap.mode import (
     SYSTEM,
@@ -29,6 +29,7 @@ from aap.mode import (
 
 if TYPE_CHECKING:
     from aap.config import Loaded
+    from aap.systemd.install import Report
     from aap.systemd.preflight import Wish
 
 
@@ -62,9 +63,10 @@ def install(
     plan = prepare(manager, wish)
     report = apply(manager, wish, plan)
     told = _notes(place, loaded, plan.environ["PATH"]) if report.changed else ()
-    wrote, advice = share.put(manager.mode)
+    with _told_if_cut_short(report):
+        wrote, advice = share.put(manager.mode)
+        actions = (*report.actions, *wrote, *_update_skills(wish.workspaces.values()))
     notes = [*report.notes, *told, *advice]
-    actions = (*report.actions, *wrote, *_update_skills(wish.workspaces.values()))
     if as_json:
         output.write_json(
             "aap.install/1",
@@ -81,6 +83,18 @@ def install(
     output.note(f"listening on http://{plan.listen}")
     output.note("  aap send hello   tries it")
     return Exit.OK
+
+
+@contextmanager
+def _told_if_cut_short(report: Report) -> Iterator[None]:
+    """Say what is in force all the same, should the pages or skills fail that come after it."""
+    try:
+        yield
+    except (AapError, OSError):
+        for action in report.actions:
+            output.note(action)
+        output.note(f"aap is installed and runs; {install_command()} puts the rest there")
+        raise
 
 
 def _choose_mode(place: Place, system: bool | None, verb: str) -> None:
@@ -343,7 +357,7 @@ def uninstall(
     from aap.cli import share
     from aap.systemd import record
     from aap.systemd.manager import Manager
-    from aap.systemd.uninstall import remove_account
+    from aap.systemd.uninstall import forget, remove_account
     from aap.systemd.uninstall import uninstall as take_away
 
     _choose_mode(place, system, "uninstall")
@@ -360,7 +374,7 @@ def uninstall(
     removal = take_away(manager)
     others = (*share.remove(manager.mode), *_remove_skills(workspaces), *_remove_blanks(workspaces))
     deleted = list(_delete_spools(spools, purge=purge))
-    identity.remove_empty(list(removal.folders))
+    forget(manager, removal)
     told, note = remove_account(manager)
     actions = tuple(each for each in (*removal.actions, *others, told) if each)
     notes = [each for each in (*removal.notes, *at_work, note) if each]
@@ -443,8 +457,16 @@ def _delete(spool: Path) -> None:
         if spool.is_symlink():
             spool.unlink()
         else:
-            shutil.rmtree(spool)
+            _delete_folder(spool)
         files.fsync_folder(spool.parent)
+
+
+def _delete_folder(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        error.filename = str(folder)  # it names what is below, and not where
+        raise
 
 
 def _holds_anything(spool: Path) -> bool:

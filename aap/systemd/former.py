@@ -19,8 +19,8 @@ FILE = SYSTEM_CONFIG / "former.json"
 
 
 def read() -> list[Path]:
-    """Return the folders; none if the file cannot be read."""
-    with suppress(OSError, ValueError, TypeError):
+    """Return the folders; none if there is no such file, or it makes no sense. Raises OSError."""
+    with suppress(FileNotFoundError, ValueError, TypeError):
         return [Path(path) for path in json.loads(FILE.read_bytes())]
     return []
 

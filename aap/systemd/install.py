@@ -69,10 +69,10 @@ class _Installation:
             self._write_units()
             self._drop_old_workspaces()
             self._arm()
+            notes = tuple(self._notes())
             self._undo.pop_all()
         self._renew_api()
-        names = tuple(self._texts)
-        return Report(tuple(self._actions), tuple(self._notes()), names, self._folder)
+        return Report(tuple(self._actions), notes, tuple(self._texts), self._folder)
 
     # Each step says how it is taken back before it is taken.
 

@@ -74,10 +74,12 @@ def is_on_machine() -> bool:
 def read(mode: str) -> Record | None:
     """Return the record of what is installed; None if nothing is.
 
-    A record that cannot be read counts as none: `uninstall` finds our files by
-    their names too.
+    One that makes no sense counts as none: `uninstall` finds our files by their names too.
+    So does that of the machine to whom it is closed. Raises OSError where it is there, but
+    the system cannot read it now: what is in it must not be forgotten.
     """
-    with suppress(OSError, ValueError, TypeError, KeyError):
+    closed = (PermissionError,) if mode == SYSTEM else ()
+    with suppress(FileNotFoundError, *closed, ValueError, TypeError, KeyError):
         values: dict[str, Any] = json.loads(record_file(mode).read_text("utf-8"))
         return Record(
             aap=values["aap"],

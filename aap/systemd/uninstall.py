@@ -26,7 +26,7 @@ class Removal:
 
     actions: tuple[str, ...]
     notes: tuple[str, ...]
-    folders: tuple[Path, ...]  # that install made and that still hold something
+    folders: tuple[Path, ...]  # that install made, for `forget`
 
     @property
     def changed(self) -> bool:
@@ -35,7 +35,7 @@ class Removal:
 
 
 def uninstall(manager: Manager) -> Removal:
-    """Stop and remove everything that `install` made, except messages.
+    """Stop and remove everything that `install` made, except messages; then comes `forget`.
 
     Works without the record, and after an installation or a removal that was cut
     short. Raises NotRunningError where the manager cannot be reached.
@@ -45,13 +45,17 @@ def uninstall(manager: Manager) -> Removal:
     actions: list[str] = []
     actions += _stop(manager)
     actions += _delete(manager, known)
-    _forget(manager)
+    _unload(manager)
     notes: list[str] = []
     if known and known.linger:
         actions += _undo_linger(notes)
+    return Removal(tuple(actions), tuple(notes), tuple(map(Path, known.folders if known else ())))
+
+
+def forget(manager: Manager, removal: Removal) -> None:
+    """Forget what was installed, when all of it is gone: a removal cut short still knows."""
     record.remove(manager.mode)
-    left = _remove_folders(known)
-    return Removal(tuple(actions), tuple(notes), tuple(left))
+    identity.remove_empty(list(removal.folders))
 
 
 def remove_account(manager: Manager) -> tuple[str, str]:
@@ -118,7 +122,7 @@ def _delete(manager: Manager, known: Record | None) -> list[str]:
     return [f"removed {len(there)} files from {folder}"] if there else []
 
 
-def _forget(manager: Manager) -> None:
+def _unload(manager: Manager) -> None:
     manager.tell("daemon-reload")
     manager.ask("reset-failed", "aap-*")
     with suppress(OSError):  # RemoveOnStop= removes the socket, not its folder
@@ -132,9 +136,3 @@ def _undo_linger(notes: list[str]) -> list[str]:
         notes.append(f"lingering stays on: {error}. {error.hint}")
         return []
     return [f"turned lingering off for {managers.user_name()}"]
-
-
-def _remove_folders(known: Record | None) -> list[Path]:
-    folders = [Path(folder) for folder in known.folders] if known else []
-    identity.remove_empty(folders)
-    return [folder for folder in folders if folder.exists()]

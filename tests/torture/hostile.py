@@ -136,7 +136,7 @@ def _first_by_h11(raw: bytes) -> tuple[bytes | None, bytes]:
     # Blanks between the words of the first line may be several: RFC 9112, 3.
     raw = re.sub(rb"^(\w+) +(\S+) +(HTTP/)", rb"\1 \2 \3", raw)
     # So may the zeros in front of a chunk's size: RFC 9112, 7.1. h11 reads 20 digits.
-    reader.receive_data(re.sub(rb"(?<=\r\n)0{16,}(?=[0-9A-Fa-f])", b"", raw))
+    reader.receive_data(re.sub(rb"(?<=\r\n)0{16,}(?=[0-9A-Fa-f]+[;\r])", b"", raw))
     body = b""
     with suppress(h11.RemoteProtocolError):
         while (event := reader.next_event()) is not h11.NEED_DATA:

@@ -1,4 +1,4 @@
-"""Every call that can fail fails: in the API, the worker, its hook and the commands.
+"""Every call that can fail fails: in the API, the worker, its hook, the commands and `install`.
 
 A shim before the C library has the n-th open, write, fsync, rename and so on fail, for every
 n and with every error that the kernel has for it; once, or from then on. The answer must be
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import partial
 from zlib import crc32
 
-from torture.faults import clerk, real, service, shifts, starts
+from torture.faults import clerk, installs, real, service, shifts, starts
 from torture.faults.commands import COMMANDS
 from torture.faults.sabotage import Case
 from torture.faults.short import run_out_of_files, run_out_of_memory
@@ -29,6 +29,7 @@ _ENOUGH = 20  # violations, after which there is no need to look for more
 _NEVER = float("inf")
 # Of the time that is left, where it is not enough for all; the worker comes last.
 _PART = {"start": 0.1, "commands": 0.35, "worker": 1.0}
+_INSTALLING = 0.25  # of the time; with all of it, the cases there are would take hours
 _TELL_EVERY = 2000  # cases
 
 Tally = Counter[str]
@@ -114,6 +115,21 @@ def _run_share(share: int, *, shares: int, end: float) -> dict[str, Found]:
     return found
 
 
+def _run_installs(share: int, *, shares: int, end: float) -> dict[str, Found]:
+    """Try a choice of the cases of `install` and `uninstall`, on a machine of its own."""
+    tally, wrong = Tally(), list[str]()
+    with installs.site() as on:
+        found = installs.cases(on)
+        for number, cases in enumerate(found.values()):
+            mine = cases[share::shares]
+            random.shuffle(mine)
+            now = time.monotonic()
+            until = now + (end - now) / (len(found) - number)
+            more, lines = _of_all(mine, try_cases(mine, until))
+            tally, wrong = tally + more, wrong + lines
+    return {"install": (tally, wrong)}
+
+
 def _of_all(cases: Sequence[Case], found: Found) -> Found:
     tally, wrong = found
     once = sum(not case.fault.lasts for case in cases)
@@ -121,13 +137,16 @@ def _of_all(cases: Sequence[Case], found: Found) -> Found:
 
 
 def _run(minutes: float) -> bool:
-    """All of it takes about half an hour on two cores; in less, a choice is tried, by chance."""
+    """In 40 minutes on two cores: all but a choice of `install`; in less, a choice of all."""
     held = real.meet_all(refusals=300) & _run_short()
     shares = 1 + (os.cpu_count() or 1)  # some wait while others work
-    try_share = partial(_run_share, shares=shares, end=time.monotonic() + 60 * minutes)
+    start, seconds = time.monotonic(), 60 * minutes
+    install = partial(_run_installs, shares=shares, end=start + _INSTALLING * seconds)
+    try_share = partial(_run_share, shares=shares, end=start + seconds)
     with ProcessPoolExecutor(shares) as pool:
-        parts = [*pool.map(_run_api, [0]), *pool.map(try_share, range(shares))]
-    for name in ("api", "start", "worker", "commands"):
+        parts = [*pool.map(install, range(shares)), *pool.map(_run_api, [0])]
+        parts += pool.map(try_share, range(shares))
+    for name in ("api", "start", "worker", "commands", "install"):
         mine = [part[name] for part in parts if name in part]
         tally = sum((tally for tally, _ in mine), Tally())
         held &= _tell(name, tally, [what for _, wrong in mine for what in wrong])

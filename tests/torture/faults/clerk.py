@@ -73,7 +73,7 @@ def try_command(
         return
     tally["combinations"] += 1
     tally["honest"] += 1 if ended.code else 0
-    yield from _judge(ended, fault)
+    yield from judge(ended, fault)
     yield from _judge_syncs(stage, command, ended)
     yield from _judge_left_overs(stage, fault)
     if ended.code:
@@ -85,7 +85,7 @@ def try_command(
         yield from _judge_again(stage, command, fault, again)
 
 
-def _is_all_gone(fault: Fault) -> bool:
+def is_all_gone(fault: Fault) -> bool:
     """Whether nothing can be changed any more: what was begun cannot be put back either."""
     return fault.call == CHANGE and fault.count == FOR_EVER
 
@@ -94,11 +94,11 @@ def _judge_again(stage: Stage, command: Command, fault: Fault, again: Ended) -> 
     undone = list(command.undone(stage.world))
     if again.code == Exit.NOT_FOUND and not undone:
         return  # to be deleted, and gone by the first try, of which that was not sure
-    if again.code and not undone and _is_all_gone(fault):
+    if again.code and not undone and is_all_gone(fault):
         return  # it says that it is so already, for the first could not be put back
     if "perhaps sent" in again.err and fault.count == FOR_EVER and not _chat(stage):
         return  # its notes took nothing any more: too careful, but never sent twice
-    if undone and _is_all_gone(fault) and command.twice:
+    if undone and is_all_gone(fault) and command.twice:
         undone = list(command.twice(stage.world))  # the first could not be put back
     yield from undone
     if again.code:
@@ -119,7 +119,7 @@ def _judge_left_overs(stage: Stage, fault: Fault) -> Iterator[str]:
     if fault.call == "unlink":
         for path in left:
             files.sweep_drafts(path.parent, path.name[1:].rsplit(".", 2)[0])
-    if stage.world.left_overs() and not _is_all_gone(fault):
+    if stage.world.left_overs() and not is_all_gone(fault):
         yield f"left behind: {stage.world.left_overs()}"
 
 
@@ -127,7 +127,7 @@ def _chat(stage: Stage) -> bool:
     return (stage.world.out / "chat").exists()
 
 
-def _judge(ended: Ended, fault: Fault) -> Iterator[str]:
+def judge(ended: Ended, fault: Fault) -> Iterator[str]:
     """Say what is not honest about an answer."""
     if fault.is_harmless and ended.code:
         yield f"a call that need only be repeated made it fail: {ended.said!r}"
@@ -159,7 +159,7 @@ def _judge_refused(
     """Say what a refused command has changed."""
     now = stage.world.snapshot()
     changed = {name for name in {*before, *now} if before.get(name) != now.get(name)}
-    if not changed or _is_all_gone(fault):
+    if not changed or is_all_gone(fault):
         return
     if "your text is" in ended.err:
         return  # what a person has typed is kept
