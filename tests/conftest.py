@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,11 @@ def shelter(patch: pytest.MonkeyPatch, home: Path) -> None:
         patch.setenv(f"XDG_{kind}_HOME", str(home / f"xdg-{kind.lower()}"))
     patch.setenv("XDG_RUNTIME_DIR", str(home / "xdg-runtime"))
     patch.setenv("XDG_CONFIG_DIRS", str(home / "xdg-etc"))
+
+
+# A shell without job control has its background jobs ignore Ctrl-C, and all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

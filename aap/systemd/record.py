@@ -75,10 +75,10 @@ def read(mode: str) -> Record | None:
     """Return the record of what is installed; None if nothing is.
 
     One that makes no sense counts as none: `uninstall` finds our files by their names too.
-    So does that of the machine to whom it is closed. Raises OSError where it is there, but
-    the system cannot read it now: what is in it must not be forgotten.
+    So does one that is closed to us: the machine's to others, root's own while it acts for
+    somebody. Raises OSError where it cannot be read now: what is in it must not be forgotten.
     """
-    closed = (PermissionError,) if mode == SYSTEM else ()
+    closed = (PermissionError,) if mode == SYSTEM or identity.current() else ()
     with suppress(FileNotFoundError, *closed, ValueError, TypeError, KeyError):
         values: dict[str, Any] = json.loads(record_file(mode).read_text("utf-8"))
         return Record(
