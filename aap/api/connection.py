@@ -30,6 +30,7 @@ MAX_HEAD = 65536  # bytes of a request's head, on top of the read that it begins
 MAX_LINGERING = 256  # refused clients that may read why at the same time
 MAX_LOOKS = 32  # connections that are looked at to find one that can be given up
 MAX_PIPELINE = 32  # requests waiting behind the one being answered; then the connection ends
+VERSIONS = frozenset(("1.0", "1.1"))
 LINGER = 5.0  # seconds in which a refused client may finish sending and read why
 WRITE_TIMEOUT = 30.0  # seconds in which a client must take an answer
 NEVER = float("inf")
@@ -251,6 +252,8 @@ class Connection(HttpToolsProtocol):
         """Hand the request to the app, which reads the body itself."""
         if len(self.pipeline) >= MAX_PIPELINE:
             raise httptools.HttpParserError("too many requests ahead of their answers")
+        if self.parser.get_http_version() not in VERSIONS:  # 0.9, where the first line has none
+            raise httptools.HttpParserError("no HTTP/1")
         if not self.url.startswith(b"/"):
             self._believe_target()
         super().on_headers_complete()

@@ -196,6 +196,11 @@ HEADS = {
     "a path upwards": Shape(b"GET /v1/messages/../../x HTTP/1.1\r\nHost: x\r\n\r\n", (404,)),
     "a method in small letters": Shape(b"post" + LINE[4:] + LENGTH + INNER),
     "tabs in the first line": Shape(LINE.replace(b" ", b"\t", 2) + LENGTH + INNER),
+    "no version": Shape(LINE.replace(b" HTTP/1.1", b"") + LENGTH + INNER),
+    "no version, and bare LF": Shape(
+        LINE.replace(b" HTTP/1.1\r", b"", 1) + b"X: y\r\n" + LENGTH + INNER
+    ),
+    "HTTP/0.9": Shape(LINE.replace(b"1.1", b"0.9") + LENGTH + INNER),
     "HTTP/1.2": Shape(LINE.replace(b"1.1", b"1.2") + LENGTH + INNER),
     "HTTP/2": Shape(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     "TLS": Shape(bytes.fromhex("16030100c8010000c40303") + bytes(190)),
