@@ -7,12 +7,15 @@ could make one. So there always is one.
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from aap import WORKSPACE_FILE, files
 
+# Nothing, a link, something else than a file, or what is closed to us: we make none of these.
+_NOT_OURS = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.EACCES)
 TEXT = b"# Settings of this workspace, which its agent can read alone: see aap.conf(5).\n"
 
 
@@ -36,10 +39,14 @@ def make(workspace: Path) -> bool:
 
 
 def remove(workspace: Path) -> bool:
-    """Remove the file if it is as `make` made it; False if it is not."""
+    """Remove the file if it is as `make` made it; False if it is not. Raises OSError."""
     file = workspace / WORKSPACE_FILE
-    with suppress(OSError):
-        if files.read_plain(file, len(TEXT) + 1) == TEXT:
-            files.remove(file)
-            return True
-    return False
+    try:
+        is_ours = files.read_plain(file, len(TEXT) + 1) == TEXT
+    except OSError as error:
+        if error.errno not in _NOT_OURS:
+            raise
+        return False
+    if is_ours:
+        files.remove(file)
+    return is_ours

@@ -39,8 +39,9 @@ def pause(
     # First the file, which a worker obeys at once; then systemd is told, and then
     # the worker, that it may leave.
     paused = Pause(since, why, unwatched=False)
+    installed = _is_installed()
     write_pause(spool.root, paused)
-    trouble = _stop_watching(place)
+    trouble = _stop_watching(place) if installed else ""
     if trouble is None:
         write_pause(spool.root, paused._replace(unwatched=True))
     place.log.event("notice", "cli", "paused", reason=why or None)
@@ -56,10 +57,12 @@ def resume(place: Place, *, as_json: bool = False) -> int:
     Raises NotRunningError where systemd must watch again and cannot be told.
     """
     place.check_served()
+    installed = _is_installed()
     was = end_pause(place.spool.root)
     if was:
         place.log.event("notice", "cli", "resumed")
-    _watch_again(place)
+    if installed:
+        _watch_again(place)
     if as_json:
         output.write_json(SCHEMA, paused=False, since=None, reason=None, running=None)
     elif was:
@@ -86,17 +89,23 @@ def _tell_paused(spool: Spool, paused: Pause, trouble: str, *, as_json: bool) ->
 # systemd
 
 
+def _is_installed() -> bool:
+    """Whether systemd may have to be told. Asked before anything is changed: it may fail."""
+    from aap.mode import find_mode
+    from aap.systemd import record
+
+    return record.read(find_mode()) is not None
+
+
 def _path_unit(place: Place) -> Unit | None:
-    """Return the unit that watches the inbox; None if none is installed.
+    """Return the unit that watches the inbox; None if there is none.
 
     Raises NotRunningError where systemd cannot be asked.
     """
-    from aap.systemd import record, units
+    from aap.systemd import units
     from aap.systemd.manager import Manager
 
     manager = Manager()
-    if record.read(manager.mode) is None:
-        return None
     manager.check_reachable()
     name = units.worker_path(place.spool.root.parent)
     unit = manager.show(name)[name]

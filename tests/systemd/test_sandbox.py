@@ -289,7 +289,6 @@ LISTENER = """
 import contextlib, ctypes, os, pathlib, socket, sys, time
 number, *paths = sys.argv[1:]
 os.umask(0)
-ctypes.CDLL(None).shmget(int(number), 4096, 0o1666)
 kept = []
 for path in paths:
     with contextlib.suppress(OSError):
@@ -300,7 +299,9 @@ for path in paths:
     kept[-1].listen()
 if not os.getuid():
     kept.append(socket.create_server(("127.0.0.1", 7020)))
-time.sleep(7020)
+while True:  # what an account has goes when a unit of it ends: RemoveIPC=
+    ctypes.CDLL(None).shmget(int(number), 4096, 0o1666)
+    time.sleep(0.02)
 """
 
 

@@ -6,6 +6,7 @@ they were. What was cut short while it removed goes on when it is said again.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from torture.faults.sabotage import CHANGE, Case, Control, Fault, plan
 from torture.faults.world import Ended
 
 _PLACE = "/var/tmp/aap-faults"  # the shim and its switchboard, on the machine
+_SETTINGS = ".openclaw/workspace/.ai-agent-proxy.conf"
 _CONFIG = ".config/aap/aap.conf"
 # What runs meanwhile writes, and what is nobody's state.
 _NO_STATE = frozenset(("logs", "LOCK", ".cache"))
@@ -188,6 +190,8 @@ class Trial:
 
 def _may_stay(name: str, content: str, fault: Fault) -> bool:
     """Tell what aap leaves where it may not delete: drafts, until the next, and their folders."""
+    if fault.error == errno.EACCES and name in {*map(str, Path(_SETTINGS).parents), _SETTINGS}:
+        return True  # what may not be read is taken for somebody's own
     if content == _FOLDER:
         return fault.call in {"rmdir", "unlink", CHANGE}
     return fault.call in {"unlink", CHANGE} and bool(_DRAFT.fullmatch(Path(name).name))
