@@ -16,7 +16,15 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def told() -> dict[str, Story]:
-    return {story.name: story for story in play(list(SCENES))}
+    stories = {story.name: story for story in play(list(SCENES))}
+    for _ in range(5):  # on a busy machine nobody may happen to write while the disk syncs
+        if "sync-start" not in _kinds(stories["api_crowd"]):
+            stories |= {story.name: story for story in play(["api_crowd"])}
+    return stories
+
+
+def _kinds(story: Story) -> list[str]:
+    return [step.kind for step in story.steps]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -38,7 +46,7 @@ def test_what_the_next_process_says_again_is_on_the_disk(
 
 
 def test_a_crowd_is_committed_together_and_goes_on_meanwhile(told: dict[str, Story]) -> None:
-    kinds = [step.kind for step in told["api_crowd"].steps]
+    kinds = _kinds(told["api_crowd"])
     assert "sync-all" in kinds  # syncfs
     assert "sync-start" in kinds  # other threads changed something before it returned
 
