@@ -1,6 +1,6 @@
 """An installation that meets a fault is taken back; a removal that does goes on later.
 
-A few of what `scripts/torture faults` tries, and what was once wrong.
+A few of what `scripts/torture installs` tries, and what was once wrong.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 from harness.machine import Machine
-from torture.faults import every, installs, try_cases
+from torture import installs
+from torture.faults import every, try_cases
 from torture.faults.sabotage import Case
 
 pytestmark = [pytest.mark.systemd, pytest.mark.slow]

@@ -18,6 +18,7 @@ NAMES: tuple[str, ...] = (
     "chaos",
     "hostile",
     "faults",
+    "installs",
     "fuzz",
     "debian13",
     "soak",

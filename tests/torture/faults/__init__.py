@@ -1,4 +1,4 @@
-"""Every call that can fail fails: in the API, the worker, its hook, the commands and `install`.
+"""Every call that can fail fails: in the API, the worker, its hook and the commands.
 
 A shim before the C library has the n-th open, write, fsync, rename and so on fail, for every
 n and with every error that the kernel has for it; once, or from then on. The answer must be
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import partial
 from zlib import crc32
 
-from torture.faults import clerk, installs, real, service, shifts, starts
+from torture.faults import clerk, real, service, shifts, starts
 from torture.faults.commands import COMMANDS
 from torture.faults.sabotage import Case
 from torture.faults.short import run_out_of_files, run_out_of_memory
@@ -29,7 +29,6 @@ _ENOUGH = 20  # violations, after which there is no need to look for more
 _NEVER = float("inf")
 # Of the time that is left, where it is not enough for all; the worker comes last.
 _PART = {"start": 0.1, "commands": 0.35, "worker": 1.0}
-_INSTALLING = 0.25  # of the time; with all of it, the cases there are would take hours
 _TELL_EVERY = 2000  # cases
 
 Tally = Counter[str]
@@ -74,7 +73,8 @@ def every(step: int, cases: Sequence[Case]) -> list[Case]:
     return list(cases[::step])
 
 
-def _tell(name: str, tally: Tally, wrong: Sequence[str]) -> bool:
+def tell(name: str, tally: Tally, wrong: Sequence[str]) -> bool:
+    """Print the figures, and the first of what was wrong; return whether nothing was."""
     figures = ", ".join(f"{count} {what}" for what, count in tally.items())
     print(f"   {name}: {len(wrong)} wrong: {figures}", flush=True)
     if tally["tried"] < tally["cases"]:
@@ -91,13 +91,13 @@ def _run_short() -> bool:
     for name, run_out in (("descriptors", run_out_of_files), ("memory", run_out_of_memory)):
         tally = Tally()
         wrong = list(run_out(tally))
-        held &= _tell(f"too few {name}", tally, wrong)
+        held &= tell(f"too few {name}", tally, wrong)
     return held
 
 
 def _run_api(_share: int) -> dict[str, Found]:
     with api_cases(for_ever=True) as cases:
-        return {"api": _of_all(cases, try_cases(cases))}
+        return {"api": of_all(cases, try_cases(cases))}
 
 
 def _run_share(share: int, *, shares: int, end: float) -> dict[str, Found]:
@@ -111,45 +111,29 @@ def _run_share(share: int, *, shares: int, end: float) -> dict[str, Found]:
             mine.sort(key=lambda case: case.fault.lasts)  # what fails once comes first
             now = time.monotonic()
             until = now + (end - now) * _PART[name]
-            found[name] = _of_all(mine, try_cases(mine, until))
+            found[name] = of_all(mine, try_cases(mine, until))
     return found
 
 
-def _run_installs(share: int, *, shares: int, end: float) -> dict[str, Found]:
-    """Try a choice of the cases of `install` and `uninstall`, on a machine of its own."""
-    tally, wrong = Tally(), list[str]()
-    with installs.site() as on:
-        found = installs.cases(on)
-        for number, cases in enumerate(found.values()):
-            mine = cases[share::shares]
-            random.shuffle(mine)
-            now = time.monotonic()
-            until = now + (end - now) / (len(found) - number)
-            more, lines = _of_all(mine, try_cases(mine, until))
-            tally, wrong = tally + more, wrong + lines
-    return {"install": (tally, wrong)}
-
-
-def _of_all(cases: Sequence[Case], found: Found) -> Found:
+def of_all(cases: Sequence[Case], found: Found) -> Found:
+    """Add to what was found how many cases there are in all."""
     tally, wrong = found
     once = sum(not case.fault.lasts for case in cases)
     return Tally({"cases": len(cases), "fail once": once}) + tally, wrong
 
 
 def _run(minutes: float) -> bool:
-    """In 40 minutes on two cores: all but a choice of `install`; in less, a choice of all."""
+    """In 40 minutes on two cores: all; in less, a choice by chance."""
     held = real.meet_all(refusals=300) & _run_short()
     shares = 1 + (os.cpu_count() or 1)  # some wait while others work
-    start, seconds = time.monotonic(), 60 * minutes
-    install = partial(_run_installs, shares=shares, end=start + _INSTALLING * seconds)
-    try_share = partial(_run_share, shares=shares, end=start + seconds)
+    try_share = partial(_run_share, shares=shares, end=time.monotonic() + 60 * minutes)
     with ProcessPoolExecutor(shares) as pool:
-        parts = [*pool.map(install, range(shares)), *pool.map(_run_api, [0])]
+        parts = list(pool.map(_run_api, [0]))
         parts += pool.map(try_share, range(shares))
-    for name in ("api", "start", "worker", "commands", "install"):
+    for name in ("api", "start", "worker", "commands"):
         mine = [part[name] for part in parts if name in part]
         tally = sum((tally for tally, _ in mine), Tally())
-        held &= _tell(name, tally, [what for _, wrong in mine for what in wrong])
+        held &= tell(name, tally, [what for _, wrong in mine for what in wrong])
     return held
 
 

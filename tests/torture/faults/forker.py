@@ -10,6 +10,7 @@ instead of 300, and thousands of faults are tried in minutes.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import importlib
 import json
 import os
@@ -18,11 +19,14 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import aap
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_LOOK = 0.1  # seconds: the longest between two looks that was the child's own time
 _LEFT_OUT = ("aap.api", "aap.agents.echo")
 # What a worker waits for something to pass: thousands of times a second, and not of ten.
 _WAITS = (
@@ -66,6 +70,7 @@ def _child(request: dict[str, Any]) -> int:
     for number, name in enumerate(("in", "out", "err")):
         flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         os.dup2(os.open(f"{request['streams']}/{name}", flags, 0o600), number)
+    faulthandler.register(signal.SIGUSR2)
     try:
         code = _program(request["program"], request["argv"])
         sys.stdout.flush()
@@ -77,19 +82,42 @@ def _child(request: dict[str, Any]) -> int:
     return code
 
 
-def _wait(pid: int, stops: str, seconds: float) -> int:
-    """Wait for a child; tell it to stop when the file `stops` is there, kill it when it is time."""
-    start = time.monotonic()
+def _wait(pid: int, stops: str, seconds: float) -> dict[str, float]:
+    """Wait for a child; tell it to stop when the file `stops` is there, kill it when it is time.
+
+    It is time when the child had `seconds`: those in which we did not run either, for the
+    machine stood still or was busy, do not count. Returns its exit code, and the seconds it had.
+    """
+    had, looked = 0.0, time.monotonic()
     while True:
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
-            return os.waitstatus_to_exitcode(status)
+            return {"code": os.waitstatus_to_exitcode(status), "seconds": had}
         if stops and os.access(stops, os.F_OK):  # stat(2) would be counted, and fail
             os.kill(pid, signal.SIGTERM)
             stops = ""
-        if time.monotonic() > start + seconds:
+        now = time.monotonic()
+        had, looked = had + min(now - looked, _LOOK), now
+        if had > seconds:
+            print(f"stuck: {_show(pid)}", file=sys.stderr, flush=True)
+            os.kill(pid, signal.SIGUSR2)
+            time.sleep(_LOOK)
             os.killpg(pid, signal.SIGKILL)
+            seconds += 1.0
         time.sleep(0.001)
+
+
+def _show(pid: int) -> dict[str, str]:
+    """Where a process and its children are, in the kernel's words."""
+    task = Path(f"/proc/{pid}/task/{pid}")
+    pids = (task / "children").read_text().split()
+    looked_at = [f"{each}/{name}" for each in (str(pid), *pids)
+                 for name in ("stat", "syscall", "stack", "status")]  # fmt: skip
+    found = {}
+    for name in looked_at:
+        with suppress(OSError):
+            found[name] = Path("/proc", name).read_text()
+    return found
 
 
 def main() -> None:
@@ -106,8 +134,8 @@ def main() -> None:
         pid = os.fork()
         if not pid:
             os._exit(_child(request))
-        code = _wait(pid, request["stops"], request["seconds"])
-        print(json.dumps({"code": code}), file=answers, flush=True)
+        ended = _wait(pid, request["stops"], request["seconds"])
+        print(json.dumps(ended), file=answers, flush=True)
 
 
 if __name__ == "__main__":

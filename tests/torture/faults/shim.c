@@ -46,8 +46,12 @@ static size_t below_length;
 static struct failed { int fd; dev_t dev; ino_t ino; } failed[FAILED];
 static int failed_next;
 
-#define REAL(name) ((__typeof__(&name))real(#name))
-static void *real(const char *name) { return dlsym(RTLD_NEXT, name); }
+/* Looked up once: a call may come from a signal's handler, or after vfork(2). */
+#define REAL(name)                                       \
+    ({                                                   \
+        static __typeof__(&name) found;                  \
+        found ? found : (found = dlsym(RTLD_NEXT, #name)); \
+    })
 
 __attribute__((constructor)) static void begin(void)
 {

@@ -184,19 +184,17 @@ class Stage:
         request = {"program": program, "argv": argv, "env": world.variables, "cwd": str(world.out),
                    "streams": streams, "stops": stops, "seconds": seconds}  # fmt: skip
         assert self._forker.stdin and self._forker.stdout
-        start = time.monotonic()
         print(json.dumps(request), file=self._forker.stdin, flush=True)
         while not select.select([self._forker.stdout], [], [], 0.05)[0]:
             meanwhile()
             if heals and heals in (self._streams / "out").read_text("utf-8", "replace"):
                 self.control.heal()
         answer = json.loads(self._forker.stdout.readline())
-        took = time.monotonic() - start
         out, err = (
             (self._streams / name).read_bytes().decode("utf-8", "replace")
             for name in ("out", "err")
         )
-        return Ended(answer["code"], out, err, took)
+        return Ended(answer["code"], out, err, answer["seconds"])
 
     @property
     def err(self) -> str:
