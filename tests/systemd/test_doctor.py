@@ -580,8 +580,9 @@ def test_an_api_that_does_not_answer_is_found(ward: Ward) -> None:
     user.run(["rm", "-r", f"{OWN_UNITS}/aap-api.service.d"])
     user.systemctl("daemon-reload")
     # The client of before starts the service again and again, until that is too often for
-    # systemd, which may be now: a socket that is only started would fail a moment later.
+    # systemd: 20 times in TriggerLimitIntervalSec=2s, which go on counting over a stop.
     user.systemctl("stop", "aap-api.socket", "aap-api.service")
+    time.sleep(2)
     user.systemctl("reset-failed")
     user.systemctl("start", "aap-api.socket")
     settled = {"dead", "running"}  # it may be on its way to a restart
