@@ -46,6 +46,7 @@ def try_cases(cases: Sequence[Case], end: float = _NEVER) -> Found:
             break
         tally["tried"] += 1
         tally["tried once"] += not case.fault.lasts
+        tally["calls"] += case.fault.is_first
         wrong += [f"{case.name}: {what}" for what in case.run(tally)]
         if tally["tried"] % _TELL_EVERY == 0:
             print(f"      {tally['tried']} of {len(cases)} are tried", flush=True)
@@ -80,7 +81,8 @@ def tell(name: str, tally: Tally, wrong: Sequence[str]) -> bool:
     if tally["tried"] < tally["cases"]:
         print(f"      sampled: {tally['tried']} of {tally['cases']}, by chance", flush=True)
         once = "all" if tally["tried once"] == tally["fail once"] else "not all"
-        print(f"      {once} of {tally['fail once']} calls that fail once", flush=True)
+        print(f"      {once} of {tally['fail once']} that fail once", flush=True)
+        print(f"      {tally['calls']} of {tally['calls there are']} calls, with one error each")
     for what in wrong[:10]:
         print(f"      {what[:1000]}", flush=True)
     return not wrong
@@ -108,7 +110,8 @@ def _run_share(share: int, *, shares: int, end: float) -> dict[str, Found]:
             # By name: the parts fit together, though each counts the calls itself.
             mine = [case for case in cases if crc32(case.name.encode()) % shares == share]
             random.shuffle(mine)
-            mine.sort(key=lambda case: case.fault.lasts)  # what fails once comes first
+            # What fails once comes first, and of that each call.
+            mine.sort(key=lambda case: (case.fault.lasts, not case.fault.is_first))
             now = time.monotonic()
             until = now + (end - now) * _PART[name]
             found[name] = of_all(mine, try_cases(mine, until))
@@ -119,7 +122,8 @@ def of_all(cases: Sequence[Case], found: Found) -> Found:
     """Add to what was found how many cases there are in all."""
     tally, wrong = found
     once = sum(not case.fault.lasts for case in cases)
-    return Tally({"cases": len(cases), "fail once": once}) + tally, wrong
+    calls = sum(case.fault.is_first for case in cases)
+    return Tally({"cases": len(cases), "fail once": once, "calls there are": calls}) + tally, wrong
 
 
 def _run(minutes: float) -> bool:

@@ -59,6 +59,7 @@ ERRORS: dict[str, tuple[int, ...]] = {
     CHANGE: (errno.EIO, errno.ENOSPC, errno.EROFS),
 }
 """What each kind of call can fail with. EINTR and a short write are no failures."""
+_HARMLESS = (SHORT, errno.EINTR)
 
 
 # What a disk, a folder or a process keeps. A program meets EDQUOT as it does ENOSPC, and
@@ -85,9 +86,16 @@ class Fault(NamedTuple):
         return self.count == FOR_EVER
 
     @property
+    def is_first(self) -> bool:
+        """Whether it is tried before the others of its call: one error each, all in turn."""
+        errors = [each for each in ERRORS[self.call] if each not in _HARMLESS]
+        is_own = self.count == 1 or self.call == CHANGE
+        return is_own and errors[self.nth % len(errors)] == self.error
+
+    @property
     def is_harmless(self) -> bool:
         """Whether a program must not even notice."""
-        return self.error in (SHORT, errno.EINTR) and self.count < FOR_EVER
+        return self.error in _HARMLESS and self.count < FOR_EVER
 
     @property
     def complaint(self) -> str:
