@@ -33,6 +33,7 @@ _CONFIG = ".config/aap/aap.conf"
 # What runs meanwhile writes, and what is nobody's state.
 _NO_STATE = frozenset(("logs", "LOCK", ".cache"))
 _FOLDER = "a folder"
+_EMPTY = "100600 "  # a file of that mode
 _RECORD = "aap/install.json"  # tells folders that could not be taken away, before the others
 _DRAFT = re.compile(r"\..+\.[0-9]+\.(new|old)")
 _ARMED = (".socket", ".path", ".timer")
@@ -54,6 +55,7 @@ class State(NamedTuple):
             if mine.get(name) != theirs.get(name)
             and not (name not in theirs and _may_stay(name, mine[name], fault))
             and not (name.endswith(_RECORD) and name in theirs and is_all_gone(fault))
+            and not (name == _SETTINGS and _may_lack(mine.get(name, ""), fault))
         ]
 
 
@@ -202,6 +204,16 @@ def _may_stay(name: str, content: str, fault: Fault) -> bool:
     if content == _FOLDER:
         return fault.call in {"rmdir", "unlink", CHANGE}
     return fault.call in {"unlink", CHANGE} and bool(_DRAFT.fullmatch(Path(name).name))
+
+
+def _may_lack(content: str, fault: Fault) -> bool:
+    """Tell what a settings file may be instead of whole: it sets nothing, whole or not.
+
+    One that a dying disk has cut short is taken for somebody's own. Where it may not be made,
+    the agent cannot make one either; the next worker tries again.
+    """
+    is_short = content == _EMPTY and is_all_gone(fault)
+    return is_short or (not content and fault.error == errno.EACCES)
 
 
 def _content(path: Path) -> str:
