@@ -169,7 +169,7 @@ class _Installation:
     def _restart(self, names: list[str]) -> None:
         for name in names:
             # A socket keeps its old address over a mere daemon-reload.
-            self._manager.tell("restart", name, timeout=managers.STOP_TIMEOUT)
+            self._manager.restart(name)
             self._actions.append(f"restarted {name}")
 
     def _drop_old_workspaces(self) -> None:

@@ -8,17 +8,19 @@ import re
 import shlex
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from aap import identity, process
-from aap.errors import NotRunningError
+from aap.errors import AapError, NotRunningError
 from aap.mode import SYSTEM, USER, find_mode, user_record
 
 STOP_TIMEOUT = 180.0  # longer than any TimeoutStopSec= of ours: the agent may take its time
 
+_HELD_BY_CHILD = 0.5  # seconds after which systemd's children have let go of its sockets
 _USERS = "PrivateUsers"
 
 _PROPERTIES = (
@@ -106,6 +108,21 @@ class Manager:
     def tell(self, *words: str, timeout: float = process.TIMEOUT) -> str:
         """Run systemctl, which must succeed, and return what it printed."""
         return process.check(self._systemctl(words), timeout=timeout)
+
+    def restart(self, name: str) -> None:
+        """Restart a unit, which must succeed.
+
+        A socket is tried twice. When its service stops, systemd 257 forks a child that clears
+        the private /tmp, and that holds the manager's listening sockets for some milliseconds:
+        in these their address is in use. More tries would be too many starts for systemd.
+        """
+        try:
+            self.tell("restart", name, timeout=STOP_TIMEOUT)
+        except AapError:
+            if not name.endswith(".socket"):
+                raise
+            time.sleep(_HELD_BY_CHILD)
+            self.tell("restart", name, timeout=STOP_TIMEOUT)
 
     def show(self, *names: str) -> dict[str, Unit]:
         """Return what the manager knows of these units, by the names as given."""

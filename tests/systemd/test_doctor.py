@@ -339,13 +339,19 @@ def open_to_all(user: User) -> None:
     """A person's own drop-in, which no setting knows of."""
     drop_in = "[Socket]\nListenStream=0.0.0.0:7031\n"
     user.write(f"{OWN_UNITS}/aap-api.socket.d/more.conf", drop_in)
-    user.systemctl("daemon-reload")
-    user.systemctl("restart", "aap-api.socket")
+    restart_socket(user)
 
 
 def close_again(user: User) -> None:
     user.run(["rm", "-r", f"{OWN_UNITS}/aap-api.socket.d"])
+    restart_socket(user)
+
+
+def restart_socket(user: User) -> None:
     user.systemctl("daemon-reload")
+    # What systemd 257 forks to clear the service's private /tmp holds the socket for a moment.
+    user.systemctl("stop", "aap-api.service")
+    time.sleep(0.5)
     user.systemctl("restart", "aap-api.socket")
 
 

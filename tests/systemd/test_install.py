@@ -223,6 +223,16 @@ def test_a_new_port_is_listened_on_after_another_install(user: User) -> None:
     assert "127.0.0.1:7013" not in ports
 
 
+def test_a_new_text_of_the_socket_has_a_running_api_listen_on_the_same_address(user: User) -> None:
+    configure(user, IDLE_EXIT="60s")
+    install(user)
+    for number in range(5):
+        user.run(["curl", "-sS", "--fail", "http://127.0.0.1:7011/healthz"])
+        user.run(["sh", "-c", f"echo '# {number}' >> {UNITS}/aap-api.socket"])
+        user.systemctl("reset-failed")  # no more than so many starts in ten seconds
+        assert "restarted aap-api.socket" in install(user)["actions"]
+
+
 def test_another_workspace_takes_the_place_of_the_old_one(user: User) -> None:
     configure(user)
     install(user)
