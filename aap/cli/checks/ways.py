@@ -75,7 +75,9 @@ def socket_file(patient: Patient) -> Found:
     socket = status_of(patient).socket
     if socket.active != "active":
         raise Unasked
-    restart = patient.manager.command("restart", socket.name)
+    # The service first: systemd 257 may find the address in use by what it forks at its end.
+    stop = patient.manager.command("stop", units.API)
+    restart = f"{stop} && {patient.manager.command('restart', socket.name)}"
     for path in (Path(each) for each in socket.listen if each.startswith("/")):
         try:
             mode = path.stat().st_mode
