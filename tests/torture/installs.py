@@ -19,13 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.machine import Machine, User, booted
+from harness.machine import BootError, Machine, User, booted
 
 from torture.faults import Found, of_all, tell, try_cases
 from torture.faults.clerk import is_all_gone, judge
 from torture.faults.sabotage import CHANGE, Case, Control, Fault, plan
 from torture.faults.world import Ended
-from torture.proof import Proof
+from torture.proof import Proof, UnableError
 
 _PLACE = "/var/tmp/aap-faults"  # the shim and its switchboard, on the machine
 _SETTINGS = ".openclaw/workspace/.ai-agent-proxy.conf"
@@ -271,8 +271,11 @@ def _run(minutes: float) -> bool:
     """In 90 minutes on two cores: all; in 40 each call, with one of its errors."""
     shares = 1 + (os.cpu_count() or 1)  # some wait while others work
     try_share = partial(_try_share, shares=shares, end=time.monotonic() + 60 * minutes)
-    with ProcessPoolExecutor(shares) as pool:
-        parts = list(pool.map(try_share, range(shares)))
+    try:
+        with ProcessPoolExecutor(shares) as pool:
+            parts = list(pool.map(try_share, range(shares)))
+    except BootError as error:
+        raise UnableError(str(error)) from None
     tally = sum((tally for tally, _ in parts), Counter[str]())
     return tell("install, uninstall", tally, [what for _, wrong in parts for what in wrong])
 
